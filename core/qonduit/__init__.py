@@ -1,0 +1,103 @@
+"""qonduit: one LLM call to any provider, and middleware written once for sync, async and both kinds of stream.
+
+Names are loaded when they are first used, so that importing qonduit costs next to nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from qonduit.call import Call
+    from qonduit.chunk import ChatChunk
+    from qonduit.client import AsyncClient, Client
+    from qonduit.cost import Cost, CostPart
+    from qonduit.errors import (
+        APIConnectionError,
+        APIError,
+        APIStatusError,
+        APITimeoutError,
+        AuthenticationError,
+        BadRequestError,
+        BudgetExceededError,
+        ConfigurationError,
+        ContentFilterError,
+        InternalServerError,
+        MissingCredentialsError,
+        NotFoundError,
+        PermissionDeniedError,
+        PluginError,
+        ProtocolError,
+        QonduitError,
+        QuotaExhaustedError,
+        RateLimitError,
+        ServiceUnavailableError,
+        StreamInterruptedError,
+    )
+    from qonduit.hookspecs import hookimpl
+    from qonduit.messages import Message, ToolCall
+    from qonduit._middleware import Middleware, middleware
+    from qonduit.profile import Profile
+    from qonduit.request import ChatRequest
+    from qonduit.response import ChatResponse
+    from qonduit.streams import AsyncStream, Stream
+    from qonduit.usage import Usage
+    from qonduit.wire import WireRequest, WireResponse
+
+_MODULES = {
+    "qonduit.call": ("Call",),
+    "qonduit.chunk": ("ChatChunk",),
+    "qonduit.client": ("AsyncClient", "Client"),
+    "qonduit.cost": ("Cost", "CostPart"),
+    "qonduit.errors": (
+        "APIConnectionError",
+        "APIError",
+        "APIStatusError",
+        "APITimeoutError",
+        "AuthenticationError",
+        "BadRequestError",
+        "BudgetExceededError",
+        "ConfigurationError",
+        "ContentFilterError",
+        "InternalServerError",
+        "MissingCredentialsError",
+        "NotFoundError",
+        "PermissionDeniedError",
+        "PluginError",
+        "ProtocolError",
+        "QonduitError",
+        "QuotaExhaustedError",
+        "RateLimitError",
+        "ServiceUnavailableError",
+        "StreamInterruptedError",
+    ),
+    "qonduit.hookspecs": ("hookimpl",),
+    "qonduit.messages": ("Message", "ToolCall"),
+    "qonduit._middleware": ("Middleware", "middleware"),
+    "qonduit.profile": ("Profile",),
+    "qonduit.request": ("ChatRequest",),
+    "qonduit.response": ("ChatResponse",),
+    "qonduit.streams": ("AsyncStream", "Stream"),
+    "qonduit.usage": ("Usage",),
+    "qonduit.wire": ("WireRequest", "WireResponse"),
+}
+_HOMES = {name: module for module, names in _MODULES.items() for name in names}
+
+__version__ = "0.1.0"
+
+__all__ = sorted([*_HOMES, "__version__"])  # noqa: PLE0605  # the names of the table above
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name from its module."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'qonduit' has no attribute {name!r}")
+    value = getattr(import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """The public names."""
+    return __all__

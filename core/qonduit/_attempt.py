@@ -1,0 +1,269 @@
+"""One attempt: request builder, auth, transport, normalizer, and the reading of a stream. Written without I/O."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from qonduit._accumulate import Accumulator
+from qonduit._chain import Step, deliver
+from qonduit._replay import replay
+from qonduit._surrogates import surrogate_in
+from qonduit.call import Call
+from qonduit.effects import Effect, Flow, Left
+from qonduit.errors import (
+    APIConnectionError,
+    APIError,
+    APITimeoutError,
+    BadRequestError,
+    PluginError,
+    QonduitError,
+    StreamInterruptedError,
+)
+from qonduit.parts import Resend, StreamDecoder, WireStream
+from qonduit.request import ChatRequest
+from qonduit.response import ChatResponse
+from qonduit.route import Route
+from qonduit.wire import WireRequest, WireResponse
+
+MAX_STREAM_BYTES = 256 * 1024 * 1024
+DRAIN_SECONDS = 0.1
+"""How long the bytes after a stream's end mark are waited for, so that the connection serves again."""
+
+
+def attempting(route: Route) -> Step:
+    """The step that makes one attempt on `route`."""
+
+    def step(call: Call, request: ChatRequest) -> Flow:
+        try:
+            wire = _build(route, request)
+            try:
+                response = yield from _exchange(route, call, request, wire)
+            except Resend as resend:
+                response = yield from _exchange(route, call, request, resend.request)
+                response = response.replace(warnings=(*response.warnings, resend.warning))
+        except APIError as error:
+            _complete(error, route, call, request)
+            raise
+        return response
+
+    return step
+
+
+def _build(route: Route, request: ChatRequest) -> WireRequest:
+    try:
+        return route.request_builder.build(request)
+    except QonduitError:
+        raise
+    except Exception as error:
+        place = surrogate_in(request)
+        if place is None:
+            raise _broken(route, "request builder", error) from error
+    raise BadRequestError(
+        f"The request was not sent: {place} holds a lone surrogate, which UTF-8 cannot carry. "
+        "Decode the text with errors='replace', or remove it."
+    )
+
+
+def _broken(route: Route, part: str, error: Exception) -> PluginError:
+    return PluginError(
+        f"The {part} of provider '{route.profile.provider}' failed: {type(error).__name__}. This is a defect of the "
+        "provider plugin, not of your call."
+    )
+
+
+def _complete(error: APIError, route: Route, call: Call, request: ChatRequest) -> None:
+    """Say on an error what its part could not know."""
+    if error.provider is None:
+        error.provider = route.profile.provider
+    if error.model is None:
+        error.model = request.model
+    sent = (
+        error.status_code is not None or error.outcome != "rejected" or not isinstance(error, BadRequestError)
+    )
+    error.attempts = call.attempt if sent else 0
+
+
+def _exchange(route: Route, call: Call, request: ChatRequest, wire: WireRequest) -> Flow:
+    """Send `wire` and give the answer."""
+    timeout = request.timeout if request.timeout is not None else route.profile.timeout
+    deadline = time.monotonic() + timeout
+    if call.deadline is not None and call.deadline < deadline:
+        deadline = call.deadline
+    transport = route.transport
+    if wire.stream:
+        stream = yield from _authorized(route, wire, transport.stream, transport.astream, deadline)
+        return (yield from _Reader(route, call, request, wire, stream, timeout).read(deadline))
+    answer = yield from _authorized(route, wire, transport.send, transport.asend, deadline)
+    normalizer = route.response_normalizer
+    if not 200 <= answer.status < 300:
+        raise normalizer.error(answer)
+    try:
+        response = normalizer.normalize(request, answer)
+    except (QonduitError, Resend):
+        raise
+    except Exception as error:
+        raise _broken(route, "response normalizer", error) from error
+    if call.streamed:
+        response = yield from deliver(replay(response, usage=request.wants_usage_chunk), response)
+    return response
+
+
+def _authorized(
+    route: Route, wire: WireRequest, send: Callable[..., Any], asend: Callable[..., Any], deadline: float
+) -> Flow:
+    """Send `wire` with its credentials; once more when auth asks for it after it has seen the answer."""
+    flow = route.auth.flow(wire)
+    item: Any = next(flow)
+    while True:
+        if item.__class__ is Effect:
+            try:
+                value = yield item
+            except Exception as error:  # noqa: BLE001  # auth decides
+                item = flow.throw(error)
+            else:
+                item = flow.send(value)
+            continue
+        answer = yield Effect(send, asend, (item, deadline))
+        if wire.stream is False:
+            answer = WireResponse(answer.status, answer.headers, answer.content, wire)
+        try:
+            item = flow.send(answer)
+        except StopIteration:
+            return answer
+        if wire.stream:
+            yield Effect(answer.close, answer.aclose)
+
+
+class _Reader:
+    """Reads one streamed answer, delivers its chunks where the caller wants a stream, and accounts for its end."""
+
+    def __init__(
+        self,
+        route: Route,
+        call: Call,
+        request: ChatRequest,
+        wire: WireRequest,
+        stream: WireStream,
+        timeout: float,
+    ) -> None:
+        self._route = route
+        self._call = call
+        self._request = request
+        self._stream = stream
+        self._timeout = timeout
+        self._head = WireResponse(stream.status, stream.headers, b"", wire)
+        self._accumulator = Accumulator()
+        self._received: list[bytes] = []
+        self._size = 0
+        self._delivered = False
+
+    def read(self, deadline: float) -> Flow:
+        stream = self._stream
+        try:
+            if not 200 <= stream.status < 300:
+                raise self._route.response_normalizer.error((yield from self._whole(deadline)))
+            decoder = self._route.response_normalizer.decoder(self._request, self._head)
+            response = yield from self._chunks(decoder, deadline)
+        except GeneratorExit:
+            stream.close()
+            raise
+        except Exception as error:
+            yield Effect(stream.close, stream.aclose)
+            if isinstance(error, (QonduitError, Resend)):
+                raise
+            raise _broken(self._route, "stream decoder", error) from error
+        except BaseException:
+            yield Effect(stream.close, stream.aclose)
+            raise
+        return response
+
+    def _whole(self, deadline: float) -> Flow:
+        """The whole body of an error that answered a streamed request."""
+        while data := (yield Effect(self._stream.read, self._stream.aread, (deadline,))):
+            self._keep(data)
+        yield Effect(self._stream.finish, self._stream.afinish, (deadline,))
+        return self._head._replace(content=b"".join(self._received))
+
+    def _chunks(self, decoder: StreamDecoder, deadline: float) -> Flow:
+        """Deliver chunks until the end mark; a failure after the first carries what had arrived."""
+        stream, call, add = self._stream, self._call, self._accumulator.add
+        wants_usage = self._request.wants_usage_chunk
+        effect = Effect(stream.read, stream.aread, (deadline,))
+        try:
+            while True:
+                data = yield effect
+                if data:
+                    self._keep(data)
+                    chunks = decoder.feed(data)
+                else:
+                    chunks = decoder.end()
+                if chunks:
+                    add(chunks)
+                    if not wants_usage:
+                        # Only a chunk that carries nothing but the usage has no choice.
+                        chunks = [chunk for chunk in chunks if chunk.choices]
+                    if chunks and call.streamed:
+                        self._delivered = True
+                        yield list(chunks)
+                    deadline = time.monotonic() + self._timeout
+                    if call.deadline is not None and call.deadline < deadline:
+                        deadline = call.deadline
+                    effect.args = (deadline,)
+                if decoder.finished or not data:
+                    break
+            yield Effect(stream.finish, stream.afinish, (time.monotonic() + DRAIN_SECONDS,))
+        except APIError as error:
+            raise self._interrupted(error, decoder) from error.__cause__
+        except Exception:
+            raise
+        except BaseException as leaving:
+            if not self._delivered or isinstance(leaving, GeneratorExit):
+                raise
+            drained = not isinstance(leaving, Left) or leaving.drained
+            if decoder.finished and drained and isinstance(leaving, Left):
+                yield Effect(stream.finish, stream.afinish, (time.monotonic() + DRAIN_SECONDS,))
+            else:
+                yield Effect(stream.close, stream.aclose)
+            return self._response(decoder, complete=decoder.finished and drained)
+        return self._response(decoder, complete=True)
+
+    def _interrupted(self, error: APIError, decoder: StreamDecoder) -> APIError:
+        """The error of a stream that broke; after the first chunk it carries the partial answer, and is not retried."""
+        if not self._received:
+            return error
+        if not self._delivered and not isinstance(error, StreamInterruptedError):
+            return error
+        partial = self._response(decoder, complete=False)
+        if isinstance(error, APIConnectionError) and not isinstance(error, StreamInterruptedError):
+            limit = isinstance(error, APITimeoutError)
+            error = StreamInterruptedError(
+                ("The stream stalled" if limit else "The stream broke off")
+                + f" after it had begun: {error.message} What had arrived is on the error's 'response'.",
+                outcome="unknown",
+            )
+        error.response = partial
+        if self._delivered:
+            error.retryable = False
+        return error
+
+    def _keep(self, data: bytes) -> None:
+        self._received.append(data)
+        self._size += len(data)
+        if self._size > MAX_STREAM_BYTES:
+            from qonduit.errors import ProtocolError  # noqa: PLC0415
+
+            raise ProtocolError(f"The stream is larger than {MAX_STREAM_BYTES} bytes; it was given up.")
+
+    def _response(self, decoder: StreamDecoder, *, complete: bool) -> ChatResponse:
+        fields: dict[str, Any] = {} if self._accumulator.model else {"model": self._request.model}
+        return self._accumulator.response(
+            **fields,
+            request_id=decoder.request_id,
+            provider=self._route.profile.provider,
+            complete=complete,
+            warnings=tuple(decoder.warnings),
+            status_code=self._head.status,
+            content=tuple(self._received),
+        )

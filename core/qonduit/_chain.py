@@ -1,0 +1,231 @@
+"""Chain: middleware composed around an inner flow, and its contract with streams.
+
+A step is `step(call, request)`: a flow that returns a response and, on a streamed call, delivers lists of chunks on the
+way. `compose` puts layers around a step once, when the client is built.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TypeAlias
+
+from qonduit._accumulate import Accumulator
+from qonduit._replay import replay
+from qonduit.call import Call
+from qonduit.chunk import ChatChunk
+from qonduit.effects import Effect, Flow, Left
+from qonduit.errors import PluginError, QonduitError
+from qonduit._middleware import Middleware
+from qonduit.request import ChatRequest
+from qonduit.response import ChatResponse
+
+logger = logging.getLogger("qonduit")
+
+Step: TypeAlias = Callable[[Call, ChatRequest], Flow]
+OnBatch: TypeAlias = Callable[[list[ChatChunk]], list[ChatChunk]]
+
+
+def compose(layers: Sequence[Middleware], step: Step) -> Step:
+    """`layers`, outermost first, around `step`."""
+    for layer in reversed(layers):
+        step = _Layer(layer, step)
+    return step
+
+
+class _Layer:
+    """One middleware around a step. Counts its own failures and says the first of them."""
+
+    def __init__(self, middleware: Middleware, inner: Step) -> None:
+        self._middleware = middleware
+        self._inner = inner
+        self._failures = 0
+
+    def __call__(self, call: Call, request: ChatRequest) -> Flow:
+        call.request = request
+        generator = self._middleware.function(call)
+        value: Any = None
+        error: BaseException | None = None  # to be thrown into the generator
+        outcome: BaseException | None = (
+            None  # the inner flow's error, while the generator has not replaced it
+        )
+        response: ChatResponse | None = None  # the inner flow's answer
+        held: list[ChatChunk] = []
+        while True:
+            try:
+                item = generator.send(value) if error is None else generator.throw(error)
+            except StopIteration as stop:
+                answer = stop.value
+                break
+            except BaseException as failure:
+                if failure is outcome or not isinstance(failure, Exception):
+                    raise
+                self._own_failure(failure)
+                if outcome is not None:
+                    raise outcome from None
+                if response is None:  # it failed before it passed the request on: pass it on in its place
+                    return (yield from self._inner(call, request))
+                answer = None
+                break
+            value = error = None
+            if item.__class__ is Effect:
+                try:
+                    value = yield item
+                except BaseException as failed:  # noqa: BLE001  # the generator decides
+                    error = failed
+                    if not isinstance(failed, Exception):
+                        outcome = failed
+            elif isinstance(item, ChatRequest):
+                self._check_again(call, outcome)
+                held.clear()
+                try:
+                    value = response = yield from self._enter(call, item, held)
+                    outcome = None
+                except BaseException as failed:  # noqa: BLE001  # the generator decides
+                    error = outcome = failed
+                    response = None
+                call.request = request
+            else:
+                error = self._broken(
+                    f"yielded {type(item).__name__}; expected the request to go on with, "
+                    "or 'yield from call.io(…)' for I/O"
+                )
+        if outcome is not None and not isinstance(outcome, Exception):
+            raise outcome  # a cancellation goes on, whatever the layer made of it
+        answer = self._checked(call, response, answer)
+        if not call.streamed:
+            return answer
+        if response is None:
+            return (yield from deliver(replay(answer, usage=request.wants_usage_chunk), answer))
+        unchanged = self._unchanged(response, answer)
+        if self._middleware.stream == "buffer":
+            chunks = held if unchanged else replay(answer, usage=request.wants_usage_chunk)
+            return (yield from deliver(chunks, answer))
+        if self._middleware.stream == "transform" and unchanged:
+            return accumulated(held, answer)
+        return answer
+
+    def _enter(self, call: Call, request: ChatRequest, held: list[ChatChunk]) -> Flow:
+        """The inner flow, with what this layer does to its chunks."""
+        flow = self._inner(call, request)
+        if not call.streamed or self._middleware.stream == "observe":
+            return flow
+        if self._middleware.stream == "buffer":
+            return pump(flow, on_batch=lambda chunks: held.extend(chunks) or [])
+        return pump(flow, on_batch=lambda chunks: self._transform(call, chunks, held))
+
+    def _transform(self, call: Call, chunks: list[ChatChunk], held: list[ChatChunk]) -> list[ChatChunk]:
+        changed: list[ChatChunk] = []
+        assert self._middleware.on_chunk is not None
+        for chunk in chunks:
+            result = self._middleware.on_chunk(call, chunk)
+            if isinstance(result, ChatChunk):
+                changed.append(result)
+            elif result is not None:
+                changed.extend(result)
+        for chunk in changed:
+            if not isinstance(chunk, ChatChunk):
+                raise self._broken(
+                    f"on_chunk gave {type(chunk).__name__}; expected a ChatChunk, several, or None"
+                )
+        held.extend(changed)
+        return changed
+
+    def _checked(self, call: Call, response: ChatResponse | None, answer: Any) -> ChatResponse:
+        """What the layer answers, by its contract."""
+        if answer is None:
+            answer = response
+        if not isinstance(answer, ChatResponse):
+            got = "nothing" if answer is None else type(answer).__name__
+            raise self._broken(f"returned {got} and had no response; expected a ChatResponse")
+        observed = call.streamed and response is not None and self._middleware.stream == "observe"
+        if observed and not self._unchanged(response, answer):
+            raise self._broken(
+                "changed the choices or the usage of a stream that was already delivered; "
+                "declare stream='transform' or stream='buffer', or leave them"
+            )
+        return answer
+
+    @staticmethod
+    def _unchanged(response: ChatResponse | None, answer: ChatResponse) -> bool:
+        return response is not None and (
+            answer is response or (answer.choices == response.choices and answer.usage == response.usage)
+        )
+
+    def _check_again(self, call: Call, outcome: BaseException | None) -> None:
+        if outcome is not None and not isinstance(outcome, Exception):
+            raise outcome
+        if call.committed:
+            raise self._broken("yielded a request again after chunks of the stream had reached the caller")
+
+    def _broken(self, what: str) -> PluginError:
+        return PluginError(f"Middleware '{self._middleware.name}' {what}.")
+
+    def _own_failure(self, failure: Exception) -> None:
+        """Raise a policy's failure; count an observer's, and say the first."""
+        if self._middleware.on_error == "raise" or isinstance(failure, PluginError):
+            if not isinstance(failure, QonduitError):
+                failure.add_note(f"raised by the qonduit middleware '{self._middleware.name}'")
+            raise failure
+        self._failures += 1
+        if self._failures == 1:
+            logger.warning(
+                "Middleware '%s' failed and the call goes on without it (on_error=%r; said once): %s",
+                self._middleware.name,
+                self._middleware.on_error,
+                type(failure).__name__,
+                exc_info=failure,
+            )
+
+
+def pump(flow: Flow, *, on_batch: OnBatch, first: list[ChatChunk] | None = None) -> Flow:
+    """Pass a flow on, with its chunks going through `on_batch`; an empty list is not delivered.
+
+    `first` is a batch that the flow has already given. When `on_batch` raises, the flow is left, so that what is inside
+    settles, and then the error goes on.
+    """
+    value: Any = None
+    error: BaseException | None = None
+    failure: Exception | None = None
+    while True:
+        if first is not None:
+            item, first = first, None
+        else:
+            try:
+                item = flow.send(value) if error is None else flow.throw(error)
+            except StopIteration as stop:
+                if failure is not None:
+                    raise failure
+                return stop.value
+        value = error = None
+        if item.__class__ is list:
+            try:
+                item = on_batch(item)
+            except Exception as failed:  # noqa: BLE001  # raised once the flow has settled
+                failure, error = failed, Left()
+                continue
+            if not item:
+                continue
+        try:
+            value = yield item
+        except BaseException as thrown:  # noqa: BLE001  # passed on
+            error = thrown
+
+
+def deliver(chunks: Sequence[ChatChunk], response: ChatResponse) -> Flow:
+    """Deliver the chunks of a whole answer, one by one; left early, the answer is marked incomplete."""
+    for position, chunk in enumerate(chunks, start=1):
+        try:
+            yield [chunk]
+        except Left as left:
+            if left.drained and position == len(chunks):
+                return response
+            return response.replace(complete=False)
+    return response
+
+
+def accumulated(chunks: Iterable[ChatChunk], response: ChatResponse) -> ChatResponse:
+    """`response` with the choices that `chunks` make: what a transforming layer has delivered."""
+    accumulator = Accumulator()
+    accumulator.add(chunks)
+    return response.replace(choices=accumulator.response().choices)

@@ -1,0 +1,206 @@
+"""Plugins: found by name, imported when named, registered once a route, asked for their parts.
+
+The only module that talks to pluggy's manager: `pm.hook` is untyped, and here each hook has one typed method.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import inspect
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeAlias
+
+import pluggy
+from pydantic import BaseModel, ValidationError
+
+from qonduit import hookspecs, parts
+from qonduit._mistakes import describe_mistakes, nearest
+from qonduit.credentials import Credentials
+from qonduit.errors import ConfigurationError, PluginError
+from qonduit.hookspecs import hookimpl
+from qonduit._middleware import Middleware
+from qonduit.profile import Profile
+
+PROVIDERS = "qonduit.providers"
+PLUGINS = "qonduit.plugins"
+HOOKS = tuple(name for name in vars(hookspecs) if name.startswith("qonduit_"))
+
+PluginLike: TypeAlias = "str | tuple[str, Mapping[str, Any]] | Middleware | object"
+"""A plugin by name, by name with options, as an object with hooks, or as a bare middleware."""
+
+
+def entry_point(group: str, name: str, what: str) -> importlib.metadata.EntryPoint:
+    """The entry point `name`; qonduit's own are reserved names. Raises: ConfigurationError with the nearest name."""
+    own = bundled(group)
+    if name in own:
+        return own[name]
+    found = importlib.metadata.entry_points(group=group, name=name)
+    distributions = {point.dist.name: point for point in found if point.dist is not None}
+    if len(distributions) > 1:
+        raise PluginError(
+            f"{what} '{name}' is offered by several distributions: {', '.join(sorted(distributions))}. Uninstall one."
+        )
+    if not found:
+        names = importlib.metadata.entry_points(group=group).names
+        raise ConfigurationError(
+            f"{what} '{name}' is not known{nearest(name, names)}. Is the distribution that has it installed?"
+        )
+    return next(iter(found))
+
+
+def bundled(group: str) -> dict[str, importlib.metadata.EntryPoint]:
+    """qonduit's own entry points of a group, by name; read from its own distribution alone, which is quick."""
+    points = importlib.metadata.distribution("qonduit").entry_points.select(group=group)
+    return {point.name: point for point in points}
+
+
+def load(point: importlib.metadata.EntryPoint, what: str, options: Mapping[str, Any], where: str) -> object:
+    """The plugin of an entry point, built with its options. Raises: PluginError, ConfigurationError."""
+    source = f"{what} '{point.name}' ({_distribution(point)})"
+    try:
+        factory = point.load()
+    except Exception as error:
+        raise PluginError(f"{source} cannot be imported: {type(error).__name__}: {error}.") from error
+    model = getattr(factory, "Options", None)
+    if model is None:
+        if options:
+            names = ", ".join(sorted(options))
+            raise ConfigurationError(f"{where}: {what} '{point.name}' takes no options, but has: {names}.")
+        return factory()
+    if not (isinstance(model, type) and issubclass(model, BaseModel)):
+        raise PluginError(f"{source}: its Options is no pydantic model.")
+    try:
+        checked = model.model_validate(dict(options))
+    except ValidationError as error:
+        mistakes = "; ".join(describe_mistakes(error, model))
+        raise ConfigurationError(f"{where}: {mistakes}.") from None
+    return factory(checked)
+
+
+def _distribution(point: importlib.metadata.EntryPoint) -> str:
+    return f"{point.dist.name} {point.dist.version}" if point.dist is not None else point.value
+
+
+class _Bare:
+    """A bare middleware as a plugin."""
+
+    def __init__(self, middleware: Middleware) -> None:
+        self._middleware = middleware
+
+    @hookimpl
+    def qonduit_middleware(self) -> Middleware:
+        return self._middleware
+
+
+class Plugins:
+    """The plugins of one route: defaults, one provider, and those that the profile names."""
+
+    def __init__(
+        self, defaults: object, provider: tuple[str, object], plugins: Iterable[tuple[str, object]]
+    ) -> None:
+        self._manager = pluggy.PluginManager("qonduit")
+        self._manager.add_hookspecs(hookspecs)
+        self._register("qonduit's defaults", defaults)
+        self._register(f"provider {provider[0]}", provider[1])
+        # pluggy asks the last registered first; so the first that is named is the outermost.
+        for name, plugin in reversed(list(plugins)):
+            self._register(f"plugin {name}", _Bare(plugin) if isinstance(plugin, Middleware) else plugin)
+
+    def _register(self, name: str, plugin: object) -> None:
+        _check_marks(name, plugin)
+        try:
+            self._manager.register(plugin, name=name)
+            self._manager.check_pending()
+        except pluggy.PluginValidationError as error:
+            raise PluginError(_explain(name, plugin, error)) from None
+        except ValueError:
+            raise PluginError(
+                f"{name} is named twice. Name each plugin once; give two of a kind different names."
+            ) from None
+
+    def auth(self, profile: Profile, credentials: Credentials) -> parts.Auth:
+        """The route's auth."""
+        found = self._manager.hook.qonduit_auth(profile=profile, credentials=credentials)
+        return self._checked("qonduit_auth", found, parts.Auth)
+
+    def request_builder(self, profile: Profile) -> parts.RequestBuilder:
+        """The route's request builder."""
+        found = self._manager.hook.qonduit_request_builder(profile=profile)
+        return self._checked("qonduit_request_builder", found, parts.RequestBuilder)
+
+    def transport(self, profile: Profile) -> parts.Transport:
+        """The route's transport."""
+        found = self._manager.hook.qonduit_transport(profile=profile)
+        return self._checked("qonduit_transport", found, parts.Transport)
+
+    def response_normalizer(self, profile: Profile) -> parts.ResponseNormalizer:
+        """The route's response normalizer."""
+        found = self._manager.hook.qonduit_response_normalizer(profile=profile)
+        return self._checked("qonduit_response_normalizer", found, parts.ResponseNormalizer)
+
+    def retry_policy(self, profile: Profile) -> parts.RetryPolicy:
+        """The route's retry policy."""
+        found = self._manager.hook.qonduit_retry_policy(profile=profile)
+        return self._checked("qonduit_retry_policy", found, parts.RetryPolicy)
+
+    def middleware(self, profile: Profile) -> list[Middleware]:
+        """All middleware, in the order in which the profile names the plugins."""
+        layers: list[Middleware] = []
+        for found in self._manager.hook.qonduit_middleware(profile=profile):
+            several = [found] if isinstance(found, Middleware) else found
+            if inspect.iscoroutine(several) or not isinstance(several, Iterable):
+                self._checked("qonduit_middleware", several, Middleware)
+            layers.extend(self._checked("qonduit_middleware", layer, Middleware) for layer in several)
+        return layers
+
+    def _checked(self, hook: str, found: Any, kind: type[Any]) -> Any:
+        givers = ", ".join(
+            implementation.plugin_name for implementation in getattr(self._manager.hook, hook).get_hookimpls()
+        )
+        if inspect.iscoroutine(found):
+            found.close()
+            raise PluginError(
+                f"{hook} of {givers} is an async function. Write it with 'def': hooks do no I/O."
+            )
+        if found is None:
+            raise PluginError(
+                f"No plugin gave a {kind.__name__}: {hook} is implemented by {givers or 'none'}."
+            )
+        if not isinstance(found, kind):
+            expected = ", ".join(sorted(name for name in vars(kind) if not name.startswith("_")))
+            raise PluginError(
+                f"{hook} of one of {givers} gave {type(found).__name__}; expected a {kind.__name__}"
+                + (f" with: {expected}." if kind is not Middleware else ", made by @middleware.")
+            )
+        return found
+
+
+def _check_marks(name: str, plugin: object) -> None:
+    """A hook without its mark would never be called; a plugin without any is a mistake."""
+    members = {
+        member: getattr(plugin, member, None) for member in dir(plugin) if member.startswith("qonduit_")
+    }
+    for member, function in members.items():
+        if callable(function) and not hasattr(function, "qonduit_impl"):
+            raise PluginError(
+                f"{name}: {member} lacks the mark @hookimpl, so it would never be called. Add it."
+            )
+    if not members:
+        raise PluginError(
+            f"{name}: {type(plugin).__name__} implements no hook. Implement one of {', '.join(HOOKS)}, marked @hookimpl; "
+            "or pass a middleware made by @middleware."
+        )
+
+
+def _explain(name: str, plugin: object, error: pluggy.PluginValidationError) -> str:
+    unknown = [
+        member
+        for member in dir(plugin)
+        if member.startswith("qonduit_")
+        and member not in HOOKS
+        and hasattr(getattr(plugin, member), "qonduit_impl")
+    ]
+    if unknown:
+        return f"{name}: there is no hook '{unknown[0]}'{nearest(unknown[0], HOOKS)}."
+    detail = " ".join(str(error).split())
+    return f"{name}: a hook has a wrong signature. Take arguments of the spec by their names, or leave them out. {detail}"

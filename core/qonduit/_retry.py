@@ -1,0 +1,179 @@
+"""The retry loop: one effect with two drivers.
+
+The first try goes without stamina. After a retryable failure stamina is entered with that failure as its first
+attempt, so that it waits before the next: entered naively it would try again at once. stamina hands its hook every
+exception, cancellations included, and takes 0 for "now" and None for a warning, so the hook answers False or a delay,
+keeps its own count, and never raises.
+
+A streamed attempt is over for this loop when its first chunk has been decoded: from then on it is committed.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from qonduit._chain import Step, pump
+from qonduit.call import Call
+from qonduit.effects import Effect, Flow, aadvance, advance
+from qonduit.errors import APIError, PluginError
+from qonduit.request import ChatRequest
+from qonduit.response import ChatResponse
+from qonduit.route import Route
+
+UNKNOWN_WARNING = (
+    "An earlier attempt failed after it was sent: its outcome is unknown and it may have been billed as well."
+)
+
+
+def retrying(route: Route, attempt: Step) -> Step:
+    """`attempt`, tried again as the route's policy decides."""
+
+    def step(call: Call, request: ChatRequest) -> Flow:
+        call.attempt = 1
+        try:
+            if not call.streamed:
+                response = yield from attempt(call, request)
+                route.retry_budget.succeeded()
+                return response
+            flow = attempt(call, request)
+            outcome = yield from _until_committed(flow)
+        except APIError as error:
+            error.attempts = error.attempts and call.attempt
+            decision = _Decision(route, call)
+            if decision(error) is False:
+                raise
+            decision.rewind()
+            first = error
+        else:
+            route.retry_budget.succeeded()
+            return (yield from _rest(flow, outcome))
+
+        def again() -> Flow:
+            call.attempt += 1
+            return attempt(call, request)
+
+        flow, outcome = yield Effect(_run, _arun, (again, decision, first))
+        route.retry_budget.succeeded()
+        response = yield from _rest(flow, outcome)
+        if decision.unknown:
+            response = response.replace(warnings=(*response.warnings, UNKNOWN_WARNING))
+        return response
+
+    return step
+
+
+def _until_committed(flow: Flow) -> Flow:
+    """Run `flow` to its first chunks, or to its end without one."""
+    value: Any = None
+    error: BaseException | None = None
+    while True:
+        try:
+            item = flow.send(value) if error is None else flow.throw(error)
+        except StopIteration as stop:
+            return stop.value
+        if item.__class__ is list:
+            return item
+        value = error = None
+        try:
+            value = yield item
+        except BaseException as thrown:  # noqa: BLE001  # passed on
+            error = thrown
+
+
+def _rest(flow: Flow, outcome: Any) -> Flow:
+    """What is left of an attempt whose outcome so far is its first chunks or its answer."""
+    if outcome.__class__ is not list:
+        return outcome
+    return (yield from pump(flow, on_batch=_same, first=outcome))
+
+
+def _same(chunks: list[Any]) -> list[Any]:
+    return chunks
+
+
+class _Decision:
+    """Whether to try again after an error, and when; stamina's hook. Keeps the count that stamina does not pass."""
+
+    def __init__(self, route: Route, call: Call) -> None:
+        self._route = route
+        self._call = call
+        self._given: float | None = None
+        self.unknown = 0
+
+    def rewind(self) -> None:
+        """Give the same answer once more, to stamina, which has yet to see the failure that was just decided."""
+        self._rewound = True
+
+    _rewound = False
+
+    def __call__(self, error: BaseException) -> bool | float:
+        """False, or seconds to wait."""
+        if self._rewound:
+            self._rewound = False
+            assert self._given is not None
+            return self._given
+        self._given = self._decide(error)
+        return False if self._given is None else self._given
+
+    def _decide(self, error: BaseException) -> float | None:
+        if not isinstance(error, APIError):
+            return None
+        attempt = self._call.attempt
+        error.attempts = error.attempts and attempt
+        if error.outcome == "unknown":
+            self.unknown += 1
+            if self.unknown > 1:
+                return None
+        try:
+            delay = self._route.retry_policy.delay(error, attempt)
+        except Exception as failure:  # noqa: BLE001  # a hook that raises would replace the provider's error
+            error.add_note(
+                f"The retry policy failed ({type(failure).__name__}), so the call was not tried again."
+            )
+            return None
+        if delay is None or not 0 <= delay < float("inf"):
+            return None
+        deadline = self._call.deadline
+        if deadline is not None and time.monotonic() + delay >= deadline:
+            error.add_note(f"Not tried again: waiting {delay:.1f} s would pass the call's deadline.")
+            return None
+        if not self._route.retry_budget.take():
+            error.add_note(
+                "Not tried again: the retry budget of this client is used up; the provider keeps failing."
+            )
+            return None
+        return delay
+
+
+def _run(
+    again: Callable[[], Flow], decision: _Decision, first: APIError
+) -> tuple[Flow, ChatResponse | list[Any]]:
+    import stamina  # noqa: PLC0415  # only a call that failed pays for it
+
+    failed: APIError | None = first
+    for attempt in stamina.retry_context(on=decision, attempts=None, timeout=None):
+        with attempt:
+            if failed is not None:
+                error, failed = failed, None
+                raise error
+            flow = again()
+            return flow, advance(flow)
+    raise PluginError("stamina ended without an answer or an error.")  # pragma: no cover
+
+
+async def _arun(
+    again: Callable[[], Flow], decision: _Decision, first: APIError
+) -> tuple[Flow, ChatResponse | list[Any]]:
+    import stamina  # noqa: PLC0415
+
+    failed: APIError | None = first
+    async for attempt in stamina.retry_context(on=decision, attempts=None, timeout=None):
+        with attempt:
+            if failed is not None:
+                error, failed = failed, None
+                raise error
+            flow = again()
+            return flow, await aadvance(flow)
+    raise PluginError("stamina ended without an answer or an error.")  # pragma: no cover

@@ -1,0 +1,20 @@
+"""Bearer: the default auth, a key as a bearer token."""
+
+from __future__ import annotations
+
+from qonduit.credentials import Credentials
+from qonduit.parts import AuthFlow
+from qonduit.wire import WireRequest
+
+
+class BearerAuth:
+    """Sends `Authorization: Bearer <key>`; after a 401 reads the key again and, if it has changed, sends once more."""
+
+    def __init__(self, credentials: Credentials) -> None:
+        self._credentials = credentials
+
+    def flow(self, wire: WireRequest) -> AuthFlow:
+        """See `qonduit.parts.Auth`."""
+        answer = yield wire.with_headers({"authorization": f"Bearer {self._credentials.value}"})
+        if answer.status == 401 and self._credentials.refresh():
+            yield wire.with_headers({"authorization": f"Bearer {self._credentials.value}"})

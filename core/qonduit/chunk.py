@@ -1,0 +1,32 @@
+"""Chunks: what a stream yields."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from qonduit.messages import Delta
+from qonduit.usage import Usage
+from qonduit.value import Value
+
+
+class ChunkChoice(Value):
+    """What one chunk says of one choice; `finish_reason` is None until the choice's last chunk."""
+
+    index: int = 0
+    delta: Delta
+    finish_reason: str | None = None
+    logprobs: dict[str, Any] | None = None
+
+
+class ChatChunk(Value):
+    """One chunk of a streamed answer.
+
+    `choices` is never empty, unless the caller asked for usage by `stream_options`: then a last chunk has no choice
+    and carries `usage`.
+    """
+
+    id: str | None = None
+    model: str | None = None
+    created: int | None = None
+    choices: tuple[ChunkChoice, ...] = ()
+    usage: Usage | None = None

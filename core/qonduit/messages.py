@@ -1,0 +1,74 @@
+"""Messages: what is sent to a model and what it says, one shape for both, so that an answer goes back as history."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, TypeAlias
+
+from qonduit.value import Value
+
+Role: TypeAlias = Literal["system", "developer", "user", "assistant", "tool"]
+ContentPart: TypeAlias = dict[str, Any]
+"""One part of a message as OpenAI writes it: `{"type": "text", "text": …}`, `{"type": "image_url", "image_url": {"url": …}}`."""
+
+
+class FunctionCall(Value):
+    """The function that a model wants called; `arguments` is JSON text as the model wrote it."""
+
+    name: str
+    arguments: str = ""
+
+
+class ToolCall(Value):
+    """One tool call of an answer, or of the history."""
+
+    id: str | None = None
+    type: str = "function"
+    function: FunctionCall
+    index: int | None = None
+
+
+class Message(Value):
+    """One message.
+
+    `content` is text, a list of parts, or None (an assistant that only calls tools). `reasoning_content` is the
+    model's thinking where the provider shows it. `tool_call_id` ties a message of the role "tool" to the call it answers.
+    """
+
+    role: Role
+    content: str | tuple[ContentPart, ...] | None = None
+    reasoning_content: str | None = None
+    tool_calls: tuple[ToolCall, ...] | None = None
+    tool_call_id: str | None = None
+    name: str | None = None
+
+    @property
+    def text(self) -> str:
+        """The text of the message: its content, or its text parts joined; "" when it has none."""
+        if self.content is None or isinstance(self.content, str):
+            return self.content or ""
+        return "".join(part.get("text", "") for part in self.content)
+
+
+class FunctionCallDelta(Value):
+    """A fragment of a function call."""
+
+    name: str | None = None
+    arguments: str | None = None
+
+
+class ToolCallDelta(Value):
+    """A fragment of a tool call; fragments of one call share `index`, and only the first carries `id` and the name."""
+
+    index: int | None = None
+    id: str | None = None
+    type: str | None = None
+    function: FunctionCallDelta | None = None
+
+
+class Delta(Value):
+    """What one chunk adds to one choice."""
+
+    role: str | None = None
+    content: str | None = None
+    reasoning_content: str | None = None
+    tool_calls: tuple[ToolCallDelta, ...] | None = None

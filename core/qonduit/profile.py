@@ -1,0 +1,60 @@
+"""Profile: the settings of one route, as plugins see them. It never holds the key."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from pydantic import ConfigDict, Field, SecretStr
+
+from qonduit.request import Unsupported
+from qonduit.retry import MAX_RETRIES
+from qonduit.value import Value
+
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+class Settings(Value):
+    """What a profile's table, the environment and the arguments of a client may set."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    model: str | None = None
+    """The model of calls that name none."""
+    base_url: str | None = None
+    """Where the provider's API answers; overrides `region` and `workspace`."""
+    region: str | None = None
+    workspace: str | None = None
+    organization: str | None = None
+    """OpenAI's organization id."""
+    timeout: Seconds = 60.0
+    """Seconds for one plain attempt; of a stream, for the first event and for every gap between events."""
+    connect_timeout: Seconds = 5.0
+    """Seconds to open a connection."""
+    deadline: Seconds | None = None
+    """Seconds for all of a call: attempts, sleeps and the stream; none by default."""
+    max_retries: Annotated[int, Field(ge=0, le=MAX_RETRIES)] = 3
+    max_connections: Annotated[int, Field(ge=1)] = 100
+    """Connections to one origin at a time; further calls wait for one."""
+    trust_env: bool = True
+    """Whether HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY count."""
+    proxy: SecretStr | None = None
+    """A proxy's URL, which may hold a password."""
+    unsupported: Unsupported = "warn"
+    """What to do with a parameter that the provider cannot take."""
+    http_library: Annotated[str, Field(pattern="^(httpx|httpx2)$")] = "httpx"
+    """The library under the default transport; "httpx2" needs the extra of that name."""
+
+
+class Profile(Settings):
+    """The resolved settings of one route.
+
+    `options` is the provider's own table, checked by its `Options` model; `plugins` are the names of the active
+    plugins, outermost first.
+    """
+
+    name: str
+    provider: str
+    base_url: str
+    options: Mapping[str, Any] = Field(default_factory=dict)
+    plugins: tuple[str, ...] = ()

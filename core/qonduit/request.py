@@ -1,0 +1,156 @@
+"""ChatRequest: one call, provider-neutral, validated once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Annotated, Any, ClassVar, Literal, Self, TypedDict
+
+from pydantic import BeforeValidator, ConfigDict, Field, ValidationError
+
+from qonduit._mistakes import describe_mistakes
+from qonduit.errors import BadRequestError
+from qonduit.messages import Message
+from qonduit.value import Value
+
+Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+Count = Annotated[int, Field(strict=True)]
+
+
+class Reasoning(Value):
+    """Whether and how much a model thinks before it answers.
+
+    `enabled` switches it, `effort` ("low", "medium", "high", …) and `budget` (tokens) bound it. None leaves the
+    provider's default. Given as True, False, an effort, a budget, or a mapping of these.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    enabled: bool | None = None
+    effort: str | None = None
+    budget: Annotated[int, Field(ge=0)] | None = None
+
+
+def _reasoning(value: Any) -> Any:
+    match value:
+        case bool():
+            return {"enabled": value}
+        case int():
+            return {"enabled": True, "budget": value}
+        case "off" | "none":
+            return {"enabled": False}
+        case "on":
+            return {"enabled": True}
+        case str():
+            return {"enabled": True, "effort": value}
+        case _:
+            return value
+
+
+class Request(Value):
+    """What every operation's request has in common: what middleware, auth, retry and transport read of it."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    operation: ClassVar[str]
+
+    model: str | None = None
+    stream: bool = False
+    extra_body: dict[str, Any] | None = None
+    """Fields passed to the provider untouched, over what qonduit would send."""
+    extra_headers: dict[str, str] | None = None
+    timeout: Annotated[Number, Field(gt=0)] | None = None
+    """Seconds for one attempt; of a stream, for the first event and every gap. Default: the profile's."""
+    deadline: Annotated[Number, Field(gt=0)] | None = None
+    """Seconds for all of the call: attempts, sleeps and the stream. Default: the profile's."""
+    tags: dict[str, str] = Field(default_factory=dict)
+    """Labels of the caller's own, for logs and costs; never sent."""
+
+    def replace(self, **changes: Any) -> Self:
+        """A copy with `changes`, checked like a new one. Raises: BadRequestError."""
+        fields = {name: self.__dict__[name] for name in self.model_fields_set}
+        return type(self).of({**fields, **changes})
+
+    @classmethod
+    def of(cls, fields: Mapping[str, Any]) -> Self:
+        """A request of `fields`. Raises: BadRequestError that names each wrong one, with `attempts=0`."""
+        try:
+            return cls.model_validate(fields)
+        except ValidationError as error:
+            problems = describe_mistakes(error, cls, unknown="pass it in extra_body if the provider knows it")
+        raise BadRequestError("The request was not sent: " + "; ".join(problems) + ".")
+
+
+class ChatRequest(Request):
+    """A chat call. The fields are OpenAI's where OpenAI has them; `top_k`, `repetition_penalty` and `search` are Qwen's.
+
+    A provider that cannot take a parameter warns, refuses or drops it, as the profile's `unsupported` says.
+    """
+
+    operation: ClassVar[str] = "chat"
+
+    messages: tuple[Message, ...] = Field(min_length=1)
+    tools: tuple[dict[str, Any], ...] | None = None
+    tool_choice: str | dict[str, Any] | None = None
+    parallel_tool_calls: bool | None = None
+    response_format: dict[str, Any] | None = None
+    temperature: Number | None = None
+    top_p: Number | None = None
+    top_k: Count | None = None
+    max_tokens: Count | None = None
+    max_completion_tokens: Count | None = None
+    stop: str | tuple[Any, ...] | None = None
+    seed: Count | None = None
+    n: Annotated[Count, Field(ge=1)] | None = None
+    logprobs: bool | None = None
+    top_logprobs: Count | None = None
+    presence_penalty: Number | None = None
+    frequency_penalty: Number | None = None
+    repetition_penalty: Number | None = None
+    reasoning: Annotated[Reasoning | None, BeforeValidator(_reasoning)] = None
+    search: bool | dict[str, Any] | None = None
+    stream_options: dict[str, Any] | None = None
+    user: str | None = None
+
+    @property
+    def wants_usage_chunk(self) -> bool:
+        """Whether the caller asked for a last chunk that carries the usage."""
+        return bool(self.stream_options and self.stream_options.get("include_usage"))
+
+
+class ChatParameters(TypedDict, total=False):
+    """The keyword arguments of `chat.completions.create`, but for `messages` and `stream`."""
+
+    model: str | None
+    tools: Iterable[Mapping[str, Any]] | None
+    tool_choice: str | Mapping[str, Any] | None
+    parallel_tool_calls: bool | None
+    response_format: Mapping[str, Any] | None
+    temperature: float | None
+    top_p: float | None
+    top_k: int | None
+    max_tokens: int | None
+    max_completion_tokens: int | None
+    stop: str | Sequence[Any] | None
+    seed: int | None
+    n: int | None
+    logprobs: bool | None
+    top_logprobs: int | None
+    presence_penalty: float | None
+    frequency_penalty: float | None
+    repetition_penalty: float | None
+    reasoning: Reasoning | bool | int | str | Mapping[str, Any] | None
+    search: bool | Mapping[str, Any] | None
+    stream_options: Mapping[str, Any] | None
+    user: str | None
+    extra_body: Mapping[str, Any] | None
+    extra_headers: Mapping[str, str] | None
+    timeout: float | None
+    deadline: float | None
+    tags: Mapping[str, str]
+
+
+MessageLike = Message | Mapping[str, Any]
+"""What `messages` takes: mappings as OpenAI writes them, or messages of an earlier answer."""
+
+Unsupported = Literal["warn", "error", "drop"]
+"""What to do with a parameter that the provider cannot take."""

@@ -1,0 +1,262 @@
+"""Resolution: from file, environment and arguments to one profile, its key and its plugins; later wins.
+
+Every value keeps its origin, for `qonduit doctor` and for the rule on keys: a key goes to its provider's own hosts, or
+to the base URL that was named in the same place as the key.
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+from pydantic import ValidationError
+
+from qonduit import _plugins, configuration
+from qonduit._mistakes import describe_mistakes
+from qonduit._plugins import PLUGINS, PROVIDERS, PluginLike
+from qonduit.configuration import Configuration, ProfileTable
+from qonduit.credentials import Credentials, KeySource, resolve
+from qonduit.errors import ConfigurationError, MissingCredentialsError
+from qonduit._middleware import Middleware
+from qonduit.profile import Profile, Settings
+from qonduit.provider import ProviderInfo
+from qonduit.trust import check_trust
+
+ARGUMENT = "argument"
+DEFAULT = "default"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resolved:
+    """What a client is built from. `origins` says for each setting where its value comes from."""
+
+    profile: Profile
+    provider: object
+    info: ProviderInfo
+    credentials: Credentials
+    plugins: Sequence[tuple[str, object]]
+    origins: Mapping[str, str] = field(default_factory=dict)
+
+
+def resolve_profile(
+    name: str | None,
+    arguments: Mapping[str, Any],
+    *,
+    config: str | os.PathLike[str] | None = None,
+    plugins: Sequence[PluginLike] | None = None,
+) -> Resolved:
+    """Resolve a client's arguments. Raises: ConfigurationError and its kinds."""
+    given = {key: value for key, value in arguments.items() if value is not None}
+    key: KeySource | None = given.pop("api_key", None)
+    found, table = _profile_table(name, given, key is not None, config)
+    settings = _settings(found, table, given)
+    values = {setting: value for setting, (value, _) in settings.items()}
+    origins = {setting: origin for setting, (_, origin) in settings.items()}
+    provider_name = values.pop("provider", None) or _recognize(values.get("base_url"))
+    point = _plugins.entry_point(PROVIDERS, provider_name, "Provider")
+    label = table[0] if table is not None else str(provider_name)
+    info: ProviderInfo = getattr(point.load(), "info", ProviderInfo())
+    if table is not None:
+        check_trust(found, label, table[1], info, _strangers(table[1]))
+    options = table[1].options if table is not None else {}
+    where = f"{found.path}: profiles.{label}" if table is not None else "options"
+    provider = _plugins.load(point, "provider", options, f"{where}.options")
+    loaded = _load_plugins(plugins, table, where)
+    base_url = values.pop("base_url", None)
+    if base_url is None:
+        base_url = info.base_url(provider_name, values.get("region"), values.get("workspace"))
+        origins["base_url"] = f"{DEFAULT}: provider '{provider_name}'"
+    base_url = _checked_url(base_url, origins["base_url"], info)
+    if values.get("region") is None and info.default_region:
+        values["region"] = info.default_region
+    profile = _profile(
+        {
+            **values,
+            "name": label,
+            "provider": provider_name,
+            "base_url": base_url,
+            "options": options,
+            "plugins": tuple(plugin for plugin, _ in loaded),
+        },
+        origins,
+    )
+    credentials = _credentials(key, found, table, profile, info, origins)
+    return Resolved(
+        profile=profile,
+        provider=provider,
+        info=info,
+        credentials=credentials,
+        plugins=loaded,
+        origins=origins,
+    )
+
+
+def _profile_table(
+    name: str | None, given: Mapping[str, Any], keyed: bool, config: str | os.PathLike[str] | None
+) -> tuple[Configuration, tuple[str, ProfileTable] | None]:
+    """The configuration and the profile's table; neither is read when the arguments name the provider."""
+    if name is None and (keyed or "provider" in given or "base_url" in given):
+        if config is not None:
+            raise ConfigurationError(
+                "config= names a file, but provider=, base_url= or api_key= make it unread. Name a profile of the file too."
+            )
+        configuration.check_variables()
+        return Configuration(), None
+    found = configuration.load(config)
+    if name is None and not found.file.profiles and os.environ.get("QONDUIT_PROVIDER"):
+        return found, None
+    chosen = found.profile_name(name)
+    return found, (chosen, found.file.profiles[chosen])
+
+
+def _settings(
+    found: Configuration, table: tuple[str, ProfileTable] | None, given: Mapping[str, Any]
+) -> dict[str, tuple[Any, str]]:
+    """Value and origin of every setting that something sets."""
+    settings: dict[str, tuple[Any, str]] = {}
+    if table is not None:
+        for name in table[1].model_fields_set - {"api_key", "plugins", "plugin", "options"}:
+            settings[name] = (getattr(table[1], name), f"{found.path} [profiles.{table[0]}]")
+    for name, value in configuration.environment_settings().items():
+        settings[name] = (value, f"variable QONDUIT_{name.upper()}")
+    for name, value in given.items():
+        settings[name] = (value, ARGUMENT)
+    return settings
+
+
+def _recognize(base_url: str | None) -> str:
+    """The provider whose base URL this is."""
+    fallback = ""
+    for name, point in _plugins.bundled(PROVIDERS).items():
+        info: ProviderInfo = point.load().info
+        if base_url is not None and info.recognizes(base_url):
+            return name
+        if info.fallback:
+            fallback = name
+    return fallback
+
+
+def _strangers(table: ProfileTable) -> list[str]:
+    known = _plugins.bundled(PLUGINS)
+    strangers = [name for name in table.plugins if name not in known]
+    return strangers if table.provider in _plugins.bundled(PROVIDERS) else [table.provider, *strangers]
+
+
+def _load_plugins(
+    plugins: Sequence[PluginLike] | None, table: tuple[str, ProfileTable] | None, where: str
+) -> list[tuple[str, object]]:
+    tables = table[1].plugin if table is not None else {}
+    named: Sequence[PluginLike] = (
+        plugins if plugins is not None else table[1].plugins if table is not None else ()
+    )
+    if isinstance(named, (str, bytes)):
+        raise ConfigurationError(f"plugins: expected a list, e.g. plugins=[{named!r}].")
+    if table is not None:
+        idle = [name for name in tables if name not in table[1].plugins]
+        if idle:
+            raise ConfigurationError(
+                f"{where}.plugin.{idle[0]}: has options, but '{idle[0]}' is not in the profile's plugins. Add it there."
+            )
+    loaded: list[tuple[str, object]] = []
+    for plugin in named:
+        match plugin:
+            case str():
+                loaded.append(
+                    (plugin, _named_plugin(plugin, tables.get(plugin, {}), f"{where}.plugin.{plugin}"))
+                )
+            case (str(name), Mapping() as options):
+                loaded.append((name, _named_plugin(name, options, f"plugins: '{name}'")))
+            case Middleware():
+                loaded.append((plugin.name, plugin))
+            case tuple():
+                raise ConfigurationError("plugins: a pair must be a name and a mapping of options.")
+            case _:
+                loaded.append((getattr(plugin, "name", None) or type(plugin).__name__, plugin))
+    return loaded
+
+
+def _named_plugin(name: str, options: Mapping[str, Any], where: str) -> object:
+    return _plugins.load(_plugins.entry_point(PLUGINS, name, "Plugin"), "plugin", options, where)
+
+
+def _checked_url(base_url: str, origin: str, info: ProviderInfo) -> str:
+    parts = urlsplit(str(base_url))
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ConfigurationError(
+            f"base_url ({origin}): {str(base_url)!r} is no URL with a scheme and a host; expected https://HOST/PATH."
+        )
+    if parts.username or parts.password or parts.query or parts.fragment:
+        raise ConfigurationError(
+            f"base_url ({origin}) must hold neither user, password, query nor fragment; give the key as api_key."
+        )
+    right = info.mistaken_hosts.get(parts.hostname)
+    if right is not None:
+        warnings.warn(
+            f"base_url ({origin}) is on {parts.hostname}, which is a web site; the API answers on {right}.",
+            stacklevel=2,
+        )
+    return str(base_url).rstrip("/")
+
+
+def _profile(values: dict[str, Any], origins: Mapping[str, str]) -> Profile:
+    try:
+        return Profile.model_validate(values)
+    except ValidationError as error:
+        mistakes = describe_mistakes(error, Settings)
+    places = [
+        f"{text} ({origins[name]})" if (name := text.split(":")[0]) in origins else text for text in mistakes
+    ]
+    raise ConfigurationError("; ".join(places) + ".")
+
+
+def _credentials(
+    key: KeySource | None,
+    found: Configuration,
+    table: tuple[str, ProfileTable] | None,
+    profile: Profile,
+    info: ProviderInfo,
+    origins: dict[str, str],
+) -> Credentials:
+    where = f"{found.path} [profiles.{profile.name}]"
+    if key is not None:
+        credentials, origin = resolve(key, "api_key", found.variables), ARGUMENT
+    elif table is not None and table[1].api_key is not None:
+        secret = table[1].api_key
+        if secret.get_secret_value().partition(":")[0] not in {"env", "file", "keyring"}:
+            warnings.warn(
+                f"{where} holds a key in plain text; a reference keeps it out of the file: api_key = "
+                f'"env:{info.key_variables[0] if info.key_variables else "MY_KEY"}"',
+                stacklevel=2,
+            )
+        credentials, origin = resolve(secret, f"{where} api_key", found.variables), where
+    else:
+        origin = "environment"
+        variable = next(
+            (name for name in info.key_variables if os.environ.get(name) or found.variables.get(name)), None
+        )
+        if variable is None:
+            raise MissingCredentialsError(_missing(profile, info, table is not None, where))
+        credentials = resolve(f"env:{variable}", variable, found.variables)
+    if not info.owns(profile.base_url) and origins["base_url"] != origin:
+        raise MissingCredentialsError(
+            f"The key from {credentials.origin} is not sent to {urlsplit(profile.base_url).netloc}: that is no host of "
+            f"provider '{profile.provider}', and the base URL ({origins['base_url']}) was named without a key. Name the "
+            "key where the base URL is named: api_key= beside base_url=, or api_key in the same profile. "
+            "For a server that checks no key any text will do."
+        )
+    origins["api_key"] = credentials.origin
+    return credentials
+
+
+def _missing(profile: Profile, info: ProviderInfo, from_file: bool, where: str) -> str:
+    variables = " or ".join(info.key_variables) or "a variable of your choice"
+    setting = f"api_key in {where}" if from_file else "api_key="
+    page = f" Keys are made at {info.key_page}." if info.key_page else ""
+    return (
+        f"No API key was found for profile '{profile.name}' (provider '{profile.provider}'). Set the variable "
+        f"{variables}, or {setting}.{page}"
+    )

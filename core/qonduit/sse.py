@@ -1,0 +1,132 @@
+"""Server-sent events from bytes, cut anywhere.
+
+Two rules. A line ends at LF, CR or CRLF and nowhere else: U+2028 inside JSON is text. An event ends at a blank line or
+at the end of the stream: DashScope's gateway may close after an error event without one, and a parser that follows the
+standard to the letter would drop it. Comments are kept, because DashScope says its status in one (`:HTTP_STATUS/429`).
+
+Bytes stay bytes until an event is whole, so a character cut in two is never seen in halves.
+Source: https://html.spec.whatwg.org/multipage/server-sent-events.html (2026-11-21), but for the rule on the end.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from qonduit.errors import ProtocolError
+
+MAX_EVENT_BYTES = 16 * 1024 * 1024
+
+
+class Event(NamedTuple):
+    """One event. `data` is its data lines joined by LF, `comments` the comment lines before or within it."""
+
+    data: bytes
+    event: bytes = b""
+    comments: tuple[bytes, ...] = ()
+
+
+class EventDecoder:
+    """Fed bytes, gives events: the same ones however the bytes are cut.
+
+    Events without data are dropped, as the standard says. Raises `ProtocolError` when one event grows past
+    `max_event_bytes`.
+    """
+
+    __slots__ = ("_buffer", "_comments", "_cr", "_data", "_event", "_max", "_size", "_started")
+
+    def __init__(self, *, max_event_bytes: int = MAX_EVENT_BYTES) -> None:
+        self._buffer = b""  # an unfinished line
+        self._cr = False  # the last line ended at a CR: a LF that follows belongs to it
+        self._started = False
+        self._data: list[bytes] = []
+        self._comments: list[bytes] = []
+        self._event = b""
+        self._size = 0
+        self._max = max_event_bytes
+
+    def feed(self, data: bytes) -> list[Event]:
+        """The events that `data` completes."""
+        if self._cr and data:
+            self._cr = False
+            if data[:1] == b"\n":
+                data = data[1:]
+        if self._buffer:
+            data = self._buffer + data
+            self._buffer = b""
+        if not self._started:
+            if len(data) < 3 and b"\xef\xbb\xbf".startswith(data):
+                self._buffer = data
+                return []
+            self._started = True
+            data = data.removeprefix(b"\xef\xbb\xbf")
+        if b"\r" in data:
+            if data.endswith(b"\r"):
+                self._cr = True
+            data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        lines = data.split(b"\n")
+        self._buffer = lines.pop()
+        events: list[Event] = []
+        for line in lines:
+            if not line:
+                if self._data:
+                    events.append(self._dispatch())
+                else:
+                    self._reset()
+            elif line.startswith(b"data:"):
+                self._data.append(line[6:] if line[5:6] == b" " else line[5:])
+                self._grow(len(line))
+            else:
+                self._field(line)
+        if self._size + len(self._buffer) > self._max:
+            raise self._too_large()
+        return events
+
+    def end(self) -> list[Event]:
+        """The event that was not closed by a blank line, if there is one."""
+        line, self._buffer = self._buffer, b""
+        events = self.feed(line + b"\n\n") if line else []
+        if self._data:
+            events.append(self._dispatch())
+        return events
+
+    def _field(self, line: bytes) -> None:
+        self._grow(len(line))
+        if line.startswith(b":"):
+            self._comments.append(line[1:])
+            return
+        name, _, value = line.partition(b":")
+        if name == b"event":
+            self._event = value[1:] if value[:1] == b" " else value
+        elif name == b"data":
+            self._data.append(b"")
+
+    def _grow(self, size: int) -> None:
+        self._size += size
+        if self._size > self._max:
+            raise self._too_large()
+
+    def _too_large(self) -> ProtocolError:
+        return ProtocolError(
+            f"An event of the stream is larger than {self._max} bytes; the stream was given up.",
+            outcome="unknown",
+        )
+
+    def _dispatch(self) -> Event:
+        data = self._data[0] if len(self._data) == 1 else b"\n".join(self._data)
+        event = Event(data, self._event, tuple(self._comments))
+        self._reset()
+        return event
+
+    def _reset(self) -> None:
+        self._data = []
+        self._size = 0
+        if self._event:
+            self._event = b""
+        if self._comments:
+            self._comments = []
+
+
+def decode_events(body: bytes) -> list[Event]:
+    """All events of a whole body."""
+    decoder = EventDecoder(max_event_bytes=len(body) + 1)
+    return decoder.feed(body) + decoder.end()

@@ -1,0 +1,150 @@
+"""Stream and AsyncStream: the chunks of an answer as they come, and the whole answer at the end."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import AsyncIterator, Iterator
+from types import TracebackType
+from typing import Any, Generic, Self, TypeVar
+
+from qonduit._orphans import Orphans
+from qonduit.chunk import ChatChunk
+from qonduit.effects import Flow, Left, aadvance, advance, asettle, settle
+from qonduit.response import ChatResponse
+
+ChunkT = TypeVar("ChunkT", bound=ChatChunk)
+
+
+class _StreamBase(Generic[ChunkT]):
+    """A committed flow: its first chunks are here, the rest comes when asked for."""
+
+    def __init__(self, flow: Flow, first: list[ChunkT], orphans: Orphans, place: str) -> None:
+        self._flow: Flow | None = flow
+        self._batch = iter(first)
+        self._orphans = orphans
+        self._place = place
+        self.response: ChatResponse | None = None
+        """The whole answer, as the outermost middleware returned it; None until the stream has ended."""
+
+    def _ended(self, response: ChatResponse) -> None:
+        self.response = response
+        self._flow = None
+        self._batch = iter(())
+
+    def _failed(self) -> None:
+        self._flow = None
+        self._batch = iter(())
+
+    def _leave(self) -> tuple[Flow, Left] | None:
+        """What is to be settled, once."""
+        flow, self._flow = self._flow, None
+        if flow is None:
+            return None
+        left = Left(drained=next(self._batch, None) is None)
+        self._batch = iter(())
+        return flow, left
+
+    def __del__(self) -> None:
+        """Hand an unclosed stream over: collecting garbage cannot do I/O."""
+        flow, self._flow = getattr(self, "_flow", None), None
+        if flow is not None:
+            self._orphans.add(flow)
+            warnings.warn(
+                f"A stream was neither read to its end nor closed; it was made at {self._place}. "
+                "Use 'with', or call close().",
+                ResourceWarning,
+                source=self,
+                stacklevel=2,
+            )
+
+
+class Stream(_StreamBase[ChunkT]):
+    """Chunks of a streamed answer: iterate, or use as a context manager, which closes it.
+
+        with client.chat.completions.create(messages=…, stream=True) as stream:
+            for chunk in stream:
+                print(chunk.choices[0].delta.content or "", end="")
+        stream.response.usage
+
+    Raises while iterating: StreamInterruptedError, or the provider's typed error, with the partial `response`.
+    """
+
+    def __iter__(self) -> Iterator[ChunkT]:
+        """The stream itself."""
+        return self
+
+    def __next__(self) -> ChunkT:
+        """The next chunk."""
+        for chunk in self._batch:
+            return chunk
+        while self._flow is not None:
+            try:
+                item = advance(self._flow)
+            except BaseException:
+                self._failed()
+                raise
+            if item.__class__ is not list:
+                self._ended(item)
+                break
+            self._batch = iter(item)
+            for chunk in self._batch:
+                return chunk
+        raise StopIteration
+
+    def close(self) -> None:
+        """Leave the stream: every layer settles, `response` is what had arrived. Idempotent."""
+        if (work := self._leave()) is not None:
+            self.response = settle(*work)
+
+    def __enter__(self) -> Self:
+        """The stream itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close."""
+        self.close()
+
+
+class AsyncStream(_StreamBase[ChunkT]):
+    """`Stream`, async: `async for`, `async with`, `aclose`."""
+
+    def __aiter__(self) -> AsyncIterator[ChunkT]:
+        """The stream itself."""
+        return self
+
+    async def __anext__(self) -> ChunkT:
+        """The next chunk."""
+        for chunk in self._batch:
+            return chunk
+        while self._flow is not None:
+            try:
+                item = await aadvance(self._flow)
+            except BaseException:
+                self._failed()
+                raise
+            if item.__class__ is not list:
+                self._ended(item)
+                break
+            self._batch = iter(item)
+            for chunk in self._batch:
+                return chunk
+        raise StopAsyncIteration
+
+    async def aclose(self) -> None:
+        """Leave the stream: every layer settles, `response` is what had arrived. Idempotent."""
+        if (work := self._leave()) is not None:
+            self.response = await asettle(*work)
+
+    close = aclose
+
+    async def __aenter__(self) -> Self:
+        """The stream itself."""
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close."""
+        await self.aclose()

@@ -1,0 +1,72 @@
+"""Trust: which configuration files, found in a working folder, may send a key to an address of their own.
+
+A folder that was downloaded may hold a `qonduit.toml` that nobody named. It is read; but where it could carry a key
+or a file to a stranger, or run a stranger's code, it is refused until `qonduit trust` has remembered its path.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+from qonduit.configuration import Configuration, ProfileTable
+from qonduit.errors import ConfigurationError
+from qonduit.provider import ProviderInfo
+
+
+def trusted_file() -> Path:
+    """Where trusted paths are remembered, one JSON list."""
+    import platformdirs  # noqa: PLC0415
+
+    return platformdirs.user_data_path("qonduit") / "trusted.json"
+
+
+def trusted_paths() -> list[str]:
+    """The remembered paths. Raises: ConfigurationError when the list cannot be read."""
+    path = trusted_file()
+    if not path.is_file():
+        return []
+    try:
+        paths = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        raise ConfigurationError(
+            f"{path} cannot be read as a list of paths. Delete it and trust again."
+        ) from None
+    return [str(item) for item in paths]
+
+
+def trust(path: Path) -> None:
+    """Remember `path`; written whole or not at all."""
+    target = trusted_file()
+    target.parent.mkdir(parents=True, exist_ok=True)
+    paths = sorted({*trusted_paths(), str(path.resolve())})
+    part = target.with_suffix(f".{os.getpid()}.part")
+    part.write_text(json.dumps(paths, ensure_ascii=False, indent=1), encoding="utf-8")
+    part.replace(target)
+
+
+def check_trust(
+    configuration: Configuration, name: str, table: ProfileTable, info: ProviderInfo, strangers: list[str]
+) -> None:
+    """Raise ConfigurationError when the file was found, not named, and asks for what only a trusted one may.
+
+    `strangers` are the plugins and providers that the profile names and qonduit does not bundle.
+    """
+    if configuration.named or configuration.path is None:
+        return
+    reasons: list[str] = []
+    if table.base_url is not None and not info.owns(table.base_url):
+        reasons.append(f"base_url is not a host of provider '{table.provider}'")
+    if table.proxy is not None:
+        reasons.append("it sets a proxy")
+    if table.api_key is not None and table.api_key.get_secret_value().startswith("file:"):
+        reasons.append("api_key reads a file")
+    if strangers:
+        reasons.append(f"it loads what qonduit does not bundle ({', '.join(strangers)})")
+    if not reasons or str(configuration.path.resolve()) in trusted_paths():
+        return
+    raise ConfigurationError(
+        f"{configuration.path}: profile '{name}' is refused because this file was found in the working folder and "
+        f"{'; '.join(reasons)}. Look at the file; if it is yours, run: qonduit trust {configuration.path}"
+    )

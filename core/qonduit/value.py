@@ -1,0 +1,40 @@
+"""The base of qonduit's values: frozen, compared by their declared fields, unknown fields carried along."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Self, TypeVar
+
+from pydantic import BaseModel, ConfigDict
+
+ModelT = TypeVar("ModelT", bound=BaseModel)
+
+
+class Value(BaseModel):
+    """A frozen pydantic model.
+
+    Fields that a provider sends and qonduit does not know are kept (`value.model_extra`) and written back when the
+    value is sent, but do not take part in `==`: two providers that mean the same give equal values.
+    """
+
+    model_config = ConfigDict(
+        frozen=True, extra="allow", defer_build=True, hide_input_in_errors=True, protected_namespaces=()
+    )
+
+    def __eq__(self, other: object) -> bool:
+        """Equal when the type and every declared field are."""
+        return type(self) is type(other) and self.__dict__ == other.__dict__
+
+    __hash__ = None  # type: ignore[assignment]  # values hold lists and mappings: they are compared, not hashed
+
+    def replace(self, **changes: Any) -> Self:
+        """A copy with `changes`, checked like a new one. Raises: pydantic.ValidationError."""
+        fields = {**self.__dict__, **(self.model_extra or {}), **changes}
+        return type(self).model_validate(fields)
+
+
+def json_parser(model: type[ModelT]) -> Callable[[bytes], ModelT]:
+    """The function that makes a `model` of JSON bytes: pydantic's own, without the wrapper's cost for each call."""
+    if not model.__pydantic_complete__:
+        model.model_rebuild()
+    return model.__pydantic_validator__.validate_json  # type: ignore[return-value]  # typed as giving Any

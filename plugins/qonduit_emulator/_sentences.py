@@ -1,0 +1,88 @@
+"""What the scripted model says: in Chinese when the prompt has Chinese in it, else in English."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from qonduit_emulator._exchange import MediaPart
+
+MAX_QUOTE_CHARACTERS = 2_000
+"""A longer prompt is quoted in part."""
+
+_CHINESE = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff]")
+
+
+@dataclass(frozen=True, slots=True)
+class Language:
+    """The sentences of one language."""
+
+    openings: tuple[str, str, str, str]
+    echo: str
+    silence: str
+    turn: str
+    media: str
+    media_joint: str
+    bytes: str
+    tool_result: str
+    tool_joint: str
+    reasoning: str
+
+
+_CHINESE_SENTENCES = Language(
+    openings=("你好！", "收到。", "好的，我看到了。", "很高兴和你聊天。"),
+    echo="你说的是：“{prompt}”。我是运行在你本机上的模拟模型，会复述你的话，方便你检查程序。",
+    silence="你这次没有写文字。我是运行在你本机上的模拟模型。",
+    turn="这是我们对话的第 {turn} 轮。",
+    media="我收到了 {count} 个媒体文件：{items}。",
+    media_joint="；",
+    bytes="{size} 字节",
+    tool_result="工具返回的结果是：{result}。这就是对“{prompt}”的回答。",
+    tool_joint="；",
+    reasoning="用户的原话是“{prompt}”。我先弄清楚要做什么，再想一想怎样用中文简短地回答，"
+    "然后检查有没有遗漏，最后把答案写出来。",
+)
+
+_ENGLISH_SENTENCES = Language(
+    openings=("Hello! ", "Got it. ", "Alright, I see. ", "Nice to talk with you. "),
+    echo="You said: “{prompt}”. I am a simulated model on your own machine and repeat your words, "
+    "so that you can check your program.",
+    silence="You wrote no text this time. I am a simulated model on your own machine.",
+    turn=" This is turn {turn} of our conversation.",
+    media=" I received {count} media item(s): {items}.",
+    media_joint="; ",
+    bytes="{size} bytes",
+    tool_result="The tool returned: {result}. That is the answer to “{prompt}”.",
+    tool_joint="; ",
+    reasoning="The user wrote “{prompt}”. First I work out what is asked, then how to answer briefly in "
+    "English, then I check that nothing is missing, and at last I write it down.",
+)
+
+
+def language_of(text: str) -> Language:
+    """The language to answer `text` in."""
+    return _CHINESE_SENTENCES if _CHINESE.search(text) else _ENGLISH_SENTENCES
+
+
+def quote(prompt: str) -> str:
+    """The prompt, shortened when it is very long."""
+    if len(prompt) <= MAX_QUOTE_CHARACTERS:
+        return prompt
+    return prompt[:MAX_QUOTE_CHARACTERS] + "…"
+
+
+def describe_media(media: Sequence[MediaPart], language: Language) -> str:
+    """One sentence on what was received; empty for nothing."""
+    if not media:
+        return ""
+    items = language.media_joint.join(_describe_item(part, language) for part in media)
+    return language.media.format(count=len(media), items=items)
+
+
+def _describe_item(part: MediaPart, language: Language) -> str:
+    if not part.url.startswith("data:"):
+        return f"{part.kind} {quote(part.url)}"
+    media_type, _, data = part.url.removeprefix("data:").partition(";base64,")
+    size = len(data) * 3 // 4 - (len(data) - len(data.rstrip("="))) if data else 0
+    return f"{part.kind} {media_type}, {language.bytes.format(size=size)}"

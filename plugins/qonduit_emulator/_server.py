@@ -1,0 +1,258 @@
+"""Run the emulator: in the foreground until a signal, or inside this process in a thread.
+
+Uvicorn's protocol classes do the HTTP. Its `Server` is not used: it looks every tenth of a second whether
+it should stop, and waits as long again while stopping; here everything waits on events, so start and stop
+take milliseconds. Starlette and uvicorn are imported when a server starts, not when this package is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import socket
+import threading
+from collections.abc import Callable
+from email.utils import formatdate
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from qonduit_emulator._address import DEFAULT_API_KEY, Address, require_loopback
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp
+    from uvicorn.server import ServerState
+
+BACKLOG = 2048
+KEEP_ALIVE_SECONDS = 75
+"""How long an idle connection stays open."""
+GRACE_SECONDS = 0.05
+"""How long stopping waits for calls under way once their connections are closed, before it cuts them off."""
+
+
+def serve(
+    host: str = "127.0.0.1",
+    port: int = 8765,
+    *,
+    api_key: str | None = None,
+    ready: Callable[[Address], None] | None = None,
+    allow_remote: bool = False,
+) -> None:
+    """Run in the foreground until SIGINT or SIGTERM; then close every connection and return.
+
+    Args:
+        host: the address to listen on.
+        port: 0 takes a free one.
+        api_key: the key that is let in; `DEFAULT_API_KEY` when `None`.
+        ready: called once, when connections are accepted.
+        allow_remote: let `host` be reachable from other machines.
+
+    Raises:
+        ValueError: `host` is not a loopback address and `allow_remote` is false.
+        OSError: the port is taken, or the address is not this machine's.
+    """
+    require_loopback(host, allow_remote=allow_remote)
+    app = _create_app(api_key)
+    with _listen(host, port) as listener:
+        address = Address(host, listener.getsockname()[1], api_key or DEFAULT_API_KEY)
+        asyncio.run(_serve_until_signal(app, listener, lambda: ready(address) if ready else None))
+
+
+class Emulator:
+    """An emulator inside this process, on a free port of the loopback interface.
+
+        with Emulator() as emulator:
+            client = openai.OpenAI(base_url=emulator.base_url, api_key=emulator.api_key)
+
+    It serves in a thread of its own and is started and stopped once; both wait until it is done.
+    """
+
+    def __init__(self, api_key: str | None = None, host: str = "127.0.0.1", port: int = 0) -> None:
+        require_loopback(host, allow_remote=False)
+        self._api_key = api_key or DEFAULT_API_KEY
+        self._host = host
+        self._port = port
+        self._address: Address | None = None
+        self._thread: threading.Thread | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stopping: asyncio.Event | None = None
+
+    @property
+    def api_key(self) -> str:
+        """The key it lets in."""
+        return self._api_key
+
+    @property
+    def url(self) -> str:
+        """The root, such as `http://127.0.0.1:50123`. Raises `RuntimeError` before the start."""
+        return self._running_address().url
+
+    @property
+    def base_url(self) -> str:
+        """The base URL of the OpenAI-compatible wire. Raises `RuntimeError` before the start."""
+        return self._running_address().base_url
+
+    @property
+    def native_url(self) -> str:
+        """The base URL of the native wire. Raises `RuntimeError` before the start."""
+        return self._running_address().native_url
+
+    def start(self) -> Self:
+        """Listen; returns when connections are accepted. A second start of a running emulator does nothing.
+
+        Raises:
+            OSError: the port is taken.
+        """
+        if self._thread is not None:
+            return self
+        app = _create_app(self._api_key)
+        ready = threading.Event()
+        failures: list[BaseException] = []
+        listener = _listen(self._host, self._port)
+        address = Address(self._host, listener.getsockname()[1], self._api_key)
+        self._thread = threading.Thread(
+            target=self._run, args=(app, listener, ready, failures), name="qonduit-emulator", daemon=True
+        )
+        self._thread.start()
+        ready.wait()
+        if failures:
+            self._thread.join()
+            self._thread = None
+            raise failures[0]
+        self._address = address
+        return self
+
+    def stop(self) -> None:
+        """Close every connection and end the thread. Stopping twice, or before the start, does nothing."""
+        thread, self._thread = self._thread, None
+        if thread is None or self._loop is None or self._stopping is None:
+            return
+        self._loop.call_soon_threadsafe(self._stopping.set)
+        thread.join()
+        self._address = self._loop = self._stopping = None
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    def _running_address(self) -> Address:
+        if self._address is None:
+            raise RuntimeError("the emulator is not running; use it in a with block, or call start() first")
+        return self._address
+
+    def _run(
+        self,
+        app: ASGIApp,
+        listener: socket.socket,
+        ready: threading.Event,
+        failures: list[BaseException],
+    ) -> None:
+        async def main() -> None:
+            self._loop = asyncio.get_running_loop()
+            self._stopping = asyncio.Event()
+            await _serve(app, listener, self._stopping, ready.set)
+
+        try:
+            with listener:
+                asyncio.run(main())
+        except BaseException as error:  # noqa: BLE001 - start() raises it in the caller's thread
+            failures.append(error)
+        finally:
+            ready.set()
+
+
+def _create_app(api_key: str | None) -> ASGIApp:
+    from qonduit_emulator._app import create_app  # noqa: PLC0415 - starlette is heavy
+
+    return create_app(api_key=api_key)
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.create_server((host, port), family=family, backlog=BACKLOG)
+    listener.setblocking(False)
+    return listener
+
+
+async def _serve_until_signal(app: ASGIApp, listener: socket.socket, ready: Callable[[], None]) -> None:
+    """Serve in the main thread; a signal sets the event, through the loop so that it wakes up."""
+    loop = asyncio.get_running_loop()
+    stopping = asyncio.Event()
+    signals = (signal.SIGINT, signal.SIGTERM)
+    before = {
+        number: signal.signal(number, lambda *_: loop.call_soon_threadsafe(stopping.set))
+        for number in signals
+    }
+    try:
+        await _serve(app, listener, stopping, ready)
+    finally:
+        for number, action in before.items():
+            signal.signal(number, action)
+
+
+async def _serve(
+    app: ASGIApp, listener: socket.socket, stopping: asyncio.Event, ready: Callable[[], None]
+) -> None:
+    """Accept connections from `ready` until `stopping` is set, then close them all."""
+    from uvicorn.config import Config  # noqa: PLC0415 - uvicorn is heavy
+    from uvicorn.server import ServerState  # noqa: PLC0415
+
+    config = Config(
+        app,
+        log_config=None,
+        lifespan="off",
+        ws="none",
+        server_header=False,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+    )
+    config.load()
+    state = ServerState()
+    protocol: Callable[..., asyncio.Protocol] = config.http_protocol_class
+    server = await asyncio.get_running_loop().create_server(
+        lambda: protocol(config=config, server_state=state, app_state={}), sock=listener, backlog=BACKLOG
+    )
+    clock = _Clock(state)
+    try:
+        ready()
+        await stopping.wait()
+    finally:
+        clock.stop()
+        server.close()
+        await _close(state)
+
+
+class _Clock:
+    """Keeps the `Date` header of all answers at the present second."""
+
+    def __init__(self, state: ServerState) -> None:
+        self._state = state
+        self._tick()
+
+    def _tick(self) -> None:
+        self._state.default_headers = [(b"date", formatdate(usegmt=True).encode())]
+        self._timer = asyncio.get_running_loop().call_later(1.0, self._tick)
+
+    def stop(self) -> None:
+        """Leave no timer behind."""
+        self._timer.cancel()
+
+
+async def _close(state: ServerState) -> None:
+    """Close every connection; calls under way see their client leave, and are cancelled if that is no end."""
+    for connection in list(state.connections):
+        connection.transport.close()
+    if tasks := set(state.tasks):
+        await asyncio.wait(tasks, timeout=GRACE_SECONDS)
+    for connection in list(state.connections):
+        connection.transport.abort()
+    if tasks := set(state.tasks):
+        await asyncio.wait(tasks, timeout=GRACE_SECONDS)
+    for task in list(state.tasks):
+        task.cancel()
+    await asyncio.sleep(0)

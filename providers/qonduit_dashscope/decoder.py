@@ -1,0 +1,205 @@
+"""The stream decoder of the native wire.
+
+What is its own: the status is said in an SSE comment (`:HTTP_STATUS/200`), an error is an event in a 200 stream, the
+finish_reason of a running choice is the text "null", every chunk repeats the usage so far, there is no `[DONE]`, and the
+last event may come without its blank line. Chunks repeat all text so far where `incremental_output` is false.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic_core import from_json
+
+from qonduit.chunk import ChatChunk
+from qonduit.errors import APIError, ProtocolError, StreamInterruptedError
+from qonduit.request import ChatRequest
+from qonduit.retry_after import http_time
+from qonduit.sse import Event, EventDecoder
+from qonduit.usage import Usage
+from qonduit.wire import WireResponse
+
+_STATUS = re.compile(rb"HTTP_STATUS/(\d{3})")
+
+
+class NativeDecoder:
+    """See `qonduit.parts.StreamDecoder`. `error` makes the error of a status and a body."""
+
+    def __init__(
+        self,
+        request: ChatRequest,
+        response: WireResponse,
+        error: Callable[[int | None, Mapping[str, Any]], APIError],
+        *,
+        cumulative: bool,
+        warnings: tuple[str, ...] = (),
+    ) -> None:
+        self.finished = False
+        self.warnings = list(warnings)
+        self.request_id = response.headers.get("x-request-id")
+        self._error = error
+        self._events = EventDecoder()
+        self._model = request.model
+        self._created = http_time(response.headers)
+        self._expected = request.n or 1
+        self._cumulative = cumulative
+        self._choices: dict[int, _ChoiceState] = {}
+        self._usage: dict[str, Any] | None = None
+        self._any = False
+
+    def feed(self, data: bytes) -> list[ChatChunk]:
+        """See `qonduit.parts.StreamDecoder`."""
+        return self._chunks(self._events.feed(data))
+
+    def end(self) -> list[ChatChunk]:
+        """See `qonduit.parts.StreamDecoder`."""
+        chunks = self._chunks(self._events.end())
+        if not self.finished:
+            raise StreamInterruptedError(
+                "The stream ended without a finish_reason: the answer is cut."
+                if self._any
+                else "The stream ended before its first event: there is no answer.",
+                outcome="unknown",
+                retryable=not self._any,
+            )
+        return chunks
+
+    def _chunks(self, events: list[Event]) -> list[ChatChunk]:
+        chunks: list[ChatChunk] = []
+        for event in events:
+            if self.finished:
+                break
+            if event.data == b"[DONE]":
+                self.finished = True
+                if self._any:
+                    self.warnings.append(
+                        "The stream gave an end mark without a finish_reason; it is taken as whole."
+                    )
+                    chunks.append(self._usage_chunk())
+                break
+            body = self._body(event)
+            chunk = self._chunk(body)
+            self._any = True
+            if chunk is not None:
+                chunks.append(chunk)
+            if self.finished:
+                chunks.append(self._usage_chunk())
+        return chunks
+
+    def _body(self, event: Event) -> dict[str, Any]:
+        try:
+            body = from_json(event.data, allow_inf_nan=False)
+        except ValueError:
+            body = None
+        if event.event == b"error" or (isinstance(body, dict) and body.get("code")):
+            status = None
+            for comment in event.comments:
+                if (found := _STATUS.search(comment)) is not None and found[1] != b"200":
+                    status = int(found[1])
+            raise self._error(status, body if isinstance(body, dict) else {})
+        if not isinstance(body, dict):
+            raise ProtocolError(
+                f"An event of the stream is no JSON object ({len(event.data)} bytes); the stream was given up.",
+                outcome="unknown",
+            )
+        return body
+
+    def _chunk(self, body: dict[str, Any]) -> ChatChunk | None:
+        self.request_id = body.get("request_id") or self.request_id
+        usage = body.get("usage")
+        if isinstance(usage, dict) and usage:
+            self._usage = usage
+        output = body.get("output")
+        choices = output.get("choices") if isinstance(output, dict) else None
+        if choices is None and isinstance(output, dict) and isinstance(output.get("text"), str):
+            choices = [{"message": {"content": output["text"]}, "finish_reason": output.get("finish_reason")}]
+        if not choices:
+            return None
+        try:
+            deltas = [self._delta(position, choice) for position, choice in enumerate(choices)]
+            self.finished = sum(state.ended for state in self._choices.values()) >= self._expected
+            return ChatChunk.model_validate(
+                {"id": self.request_id, "model": self._model, "created": self._created, "choices": deltas}
+            )
+        except (ValidationError, TypeError, AttributeError, KeyError):
+            raise ProtocolError(
+                "An event of the stream is JSON, but no chunk; the stream was given up.", outcome="unknown"
+            ) from None
+
+    def _delta(self, position: int, choice: dict[str, Any]) -> dict[str, Any]:
+        index = choice.get("index", position)
+        state = self._choices.get(index)
+        if state is None:
+            state = self._choices[index] = _ChoiceState()
+        message = choice.get("message") or {}
+        content = message.get("content")
+        if isinstance(content, list):
+            content = "".join(part.get("text", "") for part in content)
+        reasoning = message.get("reasoning_content")
+        calls = message.get("tool_calls")
+        if self._cumulative:
+            content, reasoning, calls = state.fresh(content, reasoning, calls)
+        delta: dict[str, Any] = {}
+        if not state.begun:
+            state.begun = True
+            delta["role"] = message.get("role", "assistant")
+        # This wire says "" for "nothing of this kind in this chunk".
+        if reasoning:
+            delta["reasoning_content"] = reasoning
+        if content is not None and (content or not (reasoning or calls)):
+            delta["content"] = content
+        if calls:
+            state.calling = True
+            delta["tool_calls"] = [{**call, "id": call.get("id") or None} for call in calls]
+        reason = choice.get("finish_reason")
+        if reason in {None, "", "null"}:
+            reason = None
+        else:
+            state.ended = True
+            if state.calling and reason == "stop":
+                reason = "tool_calls"  # a forced call ends with "stop" on this wire
+        extra = {
+            name: value for name, value in choice.items() if name not in {"message", "index", "finish_reason"}
+        }
+        return {**extra, "index": index, "delta": delta, "finish_reason": reason}
+
+    def _usage_chunk(self) -> ChatChunk:
+        usage = Usage.model_validate(self._usage) if self._usage else None
+        return ChatChunk(id=self.request_id, model=self._model, created=self._created, usage=usage)
+
+
+class _ChoiceState:
+    """What is known of one choice; for cumulative chunks, how much of it has been given."""
+
+    __slots__ = ("arguments", "begun", "calling", "content", "ended", "reasoning")
+
+    def __init__(self) -> None:
+        self.begun = False
+        self.calling = False
+        self.ended = False
+        self.content = ""
+        self.reasoning = ""
+        self.arguments: dict[int, str] = {}
+
+    def fresh(self, content: str | None, reasoning: str | None, calls: Any) -> tuple[Any, Any, Any]:
+        """What a cumulative chunk adds to what was given."""
+        content, self.content = _tail(content, self.content)
+        reasoning, self.reasoning = _tail(reasoning, self.reasoning)
+        fragments = []
+        for position, call in enumerate(calls or ()):
+            index = call.get("index", position)
+            function = dict(call.get("function") or {})
+            known = self.arguments.get(index)
+            function["arguments"], self.arguments[index] = _tail(function.get("arguments") or "", known or "")
+            if known is None or function["arguments"]:
+                fragments.append({**call, "index": index, "function": function})
+        return content, reasoning, fragments
+
+
+def _tail(text: str | None, given: str) -> tuple[str | None, str]:
+    if not text:
+        return text, given
+    return (text[len(given) :], text) if text.startswith(given) else (text, given + text)

@@ -1,0 +1,86 @@
+"""What DashScope's error codes mean.
+
+Source: https://help.aliyun.com/zh/model-studio/error-code (2026-05-25). Some names mislead: `InternalError.Algo.InvalidParameter`
+and `ServiceUnavailableError` come with 400 and are the request's fault, so the status is looked at before the code.
+"""
+
+from __future__ import annotations
+
+from qonduit.classification import Kind, Table
+from qonduit.errors import (
+    AuthenticationError,
+    BadRequestError,
+    ContentFilterError,
+    InternalServerError,
+    NotFoundError,
+    PermissionDeniedError,
+    QuotaExhaustedError,
+    RateLimitError,
+    ServiceUnavailableError,
+)
+
+_PAY = "Look at the account's balance in the Model Studio console."
+
+ERRORS: Table = {
+    "InvalidParameter": Kind(BadRequestError, False, status=400),
+    "InternalError.Algo.InvalidParameter": Kind(BadRequestError, False, status=400),
+    "InvalidParameter.NotSupportEnableThinking": Kind(
+        BadRequestError, False, "Leave reasoning out for this model.", 400
+    ),
+    "InvalidParameter.DataInspection": Kind(ContentFilterError, False, status=400),
+    "UnsupportedOperation": Kind(BadRequestError, False, status=400),
+    (400, "ServiceUnavailableError"): Kind(BadRequestError, False, status=400),
+    (400, "Throttling.AllocationQuota"): Kind(QuotaExhaustedError, False, _PAY, 400),
+    "Arrearage": Kind(QuotaExhaustedError, False, _PAY, 400),
+    "DataInspectionFailed": Kind(ContentFilterError, False, status=400),
+    "FaqRuleBlocked": Kind(ContentFilterError, False, status=400),
+    "CustomRoleBlocked": Kind(ContentFilterError, False, status=400),
+    "IPInfringementSuspect": Kind(ContentFilterError, False, status=400),
+    "InvalidApiKey": Kind(AuthenticationError, False, status=401),
+    "NOT AUTHORIZED": Kind(AuthenticationError, False, "Is the workspace one of this key's?", 401),
+    "AccessDenied": Kind(PermissionDeniedError, False, status=403),
+    "AccessDenied.Unpurchased": Kind(PermissionDeniedError, False, "Activate the model in the console.", 403),
+    "Model.AccessDenied": Kind(
+        PermissionDeniedError, False, "The key's workspace does not have this model.", 403
+    ),
+    "App.AccessDenied": Kind(PermissionDeniedError, False, status=403),
+    "Workspace.AccessDenied": Kind(PermissionDeniedError, False, status=403),
+    "AllocationQuota.FreeTierOnly": Kind(
+        QuotaExhaustedError, False, 'Switch off "use free tier only" in the console to go on, paid.', 403
+    ),
+    "ModelNotFound": Kind(NotFoundError, False, status=404),
+    "Model.NotExist": Kind(NotFoundError, False, status=404),
+    "WorkSpaceNotFound": Kind(NotFoundError, False, status=404),
+    "NotFound": Kind(NotFoundError, False, status=404),
+    "Throttling": Kind(RateLimitError, True, status=429),
+    "Throttling.RateQuota": Kind(RateLimitError, True, status=429),
+    "LimitRequests": Kind(RateLimitError, True, status=429),
+    "Throttling.BurstRate": Kind(RateLimitError, True, "Raise the load more slowly.", 429),
+    "Throttling.AllocationQuota": Kind(
+        RateLimitError, True, "This is the limit of tokens a minute; it recovers.", 429
+    ),
+    "CommodityNotPurchased": Kind(QuotaExhaustedError, False, _PAY, 429),
+    "PrepaidBillOverdue": Kind(QuotaExhaustedError, False, _PAY, 429),
+    "PostpaidBillOverdue": Kind(QuotaExhaustedError, False, _PAY, 429),
+    "InternalError": Kind(InternalServerError, True, status=500),
+    "InternalError.Algo": Kind(InternalServerError, True, status=500),
+    "InternalError.Timeout": Kind(InternalServerError, True, status=500),
+    "SystemError": Kind(InternalServerError, True, status=500),
+    "ModelServiceFailed": Kind(InternalServerError, True, status=500),
+    "RequestTimeOut": Kind(InternalServerError, True, "Stream long answers.", 500),
+    "ModelServingError": Kind(ServiceUnavailableError, True, status=503),
+    "ModelUnavailable": Kind(ServiceUnavailableError, True, status=503),
+    "ServiceUnavailable": Kind(ServiceUnavailableError, True, status=503),
+    "GatewayTimeout": Kind(InternalServerError, True, status=504),
+}
+
+_FREE_QUOTA_GONE = Kind(
+    QuotaExhaustedError, False, "The free quota is used up and the model is not payable yet.", 429
+)
+
+
+def special(code: str | None, message: str) -> Kind | None:
+    """The one case that only the text tells apart: a used-up free quota has the code of a limit that recovers."""
+    if code == "Throttling.AllocationQuota" and message.startswith("Free allocated quota exceeded"):
+        return _FREE_QUOTA_GONE
+    return None

@@ -1,0 +1,143 @@
+"""The stream decoder of OpenAI's chat wire.
+
+A stream is whole when `[DONE]` came, or when every choice had its finish_reason and the bytes ended. Continuation
+fragments of tool calls come with `"id": ""` from some servers: they are given as None, and keyed by index.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic_core import from_json
+
+from qonduit.chunk import ChatChunk, ChunkChoice
+from qonduit.errors import APIError, ProtocolError, StreamInterruptedError
+from qonduit.request import ChatRequest
+from qonduit.sse import Event, EventDecoder
+from qonduit.value import json_parser
+from qonduit.wire import WireResponse
+
+DONE = b"[DONE]"
+
+
+class CompatibleDecoder:
+    """See `qonduit.parts.StreamDecoder`. `error` makes the error of an error object inside the stream."""
+
+    def __init__(
+        self,
+        request: ChatRequest,
+        response: WireResponse,
+        error: Callable[[Mapping[str, Any]], APIError],
+    ) -> None:
+        self.finished = False
+        self.warnings: list[str] = []
+        self.request_id = response.headers.get("x-request-id")
+        self._error = error
+        self._events = EventDecoder()
+        self._validate = json_parser(ChatChunk)
+        self._expected = request.n or 1
+        self._ended: set[int] = set()
+        self._calling: set[int] = set()
+        self._any = False
+
+    def feed(self, data: bytes) -> list[ChatChunk]:
+        """See `qonduit.parts.StreamDecoder`."""
+        return self._chunks(self._events.feed(data))
+
+    def end(self) -> list[ChatChunk]:
+        """See `qonduit.parts.StreamDecoder`."""
+        chunks = self._chunks(self._events.end())
+        if not self.finished and len(self._ended) < self._expected:
+            raise StreamInterruptedError(
+                "The stream ended without its end mark: the answer is cut."
+                if self._any
+                else "The stream ended before its first event: there is no answer.",
+                outcome="unknown",
+                retryable=not self._any,
+            )
+        self.finished = True
+        return chunks
+
+    def _chunks(self, events: list[Event]) -> list[ChatChunk]:
+        chunks: list[ChatChunk] = []
+        for event in events:
+            data = event.data
+            if data == DONE:
+                self._done()
+                break
+            try:
+                chunk = self._validate(data)
+            except ValidationError:
+                chunk = self._mended(data)
+            if chunk.model_extra and "error" in chunk.model_extra and chunk.model_extra["error"]:
+                raise self._error(chunk.model_extra)
+            self._any = True
+            for choice in chunk.choices:
+                if choice.finish_reason is not None or choice.delta.tool_calls:
+                    chunk = self._normalized(chunk)
+                    break
+            chunks.append(chunk)
+        return chunks
+
+    def _done(self) -> None:
+        self.finished = True
+        if self._any and len(self._ended) < self._expected:
+            self.warnings.append(
+                "The stream gave its end mark without a finish_reason; it is taken as whole."
+            )
+
+    def _normalized(self, chunk: ChatChunk) -> ChatChunk:
+        """Finish reasons and tool ids in one form; remembers what has ended."""
+        choices = tuple(self._choice(choice) for choice in chunk.choices)
+        return chunk.model_copy(update={"choices": choices})
+
+    def _choice(self, choice: ChunkChoice) -> ChunkChoice:
+        calls = choice.delta.tool_calls
+        if calls is not None:
+            if calls:
+                self._calling.add(choice.index)
+            named = tuple(call if call.id else call.model_copy(update={"id": None}) for call in calls) or None
+            choice = choice.model_copy(
+                update={"delta": choice.delta.model_copy(update={"tool_calls": named})}
+            )
+        reason = finish_reason(choice.finish_reason, calling=choice.index in self._calling)
+        if reason is not None:
+            self._ended.add(choice.index)
+        return (
+            choice if reason == choice.finish_reason else choice.model_copy(update={"finish_reason": reason})
+        )
+
+    def _mended(self, data: bytes) -> ChatChunk:
+        """A chunk that is nearly one: null where a list or an object belongs. Raises: ProtocolError."""
+        try:
+            value = from_json(data, allow_inf_nan=False)
+        except ValueError:
+            raise ProtocolError(
+                f"An event of the stream is not JSON ({len(data)} bytes); the stream was given up.",
+                outcome="unknown",
+            ) from None
+        if isinstance(value, dict):
+            if value.get("error"):
+                raise self._error(value)
+            choices = value.get("choices") or []
+            if isinstance(choices, list):
+                for choice in choices:
+                    if isinstance(choice, dict) and choice.get("delta") is None:
+                        choice["delta"] = {}
+            try:
+                return ChatChunk.model_validate({**value, "choices": choices})
+            except ValidationError:
+                pass
+        raise ProtocolError(
+            f"An event of the stream is JSON, but no chunk ({len(data)} bytes); the stream was given up.",
+            outcome="unknown",
+        )
+
+
+def finish_reason(reason: str | None, *, calling: bool) -> str | None:
+    """One form of a finish reason: unknown is None, and an answer that calls tools ends with "tool_calls"."""
+    if reason in {None, "", "null"}:
+        return None
+    return "tool_calls" if calling and reason in {"stop", "function_call"} else reason

@@ -1,0 +1,181 @@
+"""The response normalizer of OpenAI's chat wire."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import from_json
+
+from qonduit.classification import Kind, Table, classify
+from qonduit.errors import APIError, ProtocolError
+from qonduit.request import ChatRequest
+from qonduit.response import ChatResponse, Choice
+from qonduit.usage import Usage
+from qonduit.value import json_parser
+from qonduit.wire import WireResponse
+from qonduit_openai_compatible.builder import Dialect
+from qonduit_openai_compatible.decoder import CompatibleDecoder, finish_reason
+
+
+class _Completion(BaseModel):
+    """The wire's answer, or an error in its place."""
+
+    model_config = ConfigDict(defer_build=True, hide_input_in_errors=True, protected_namespaces=())
+
+    id: str | None = None
+    model: str | None = None
+    created: int | None = None
+    choices: tuple[Choice, ...] | None = None
+    usage: Usage | None = None
+    request_id: str | None = None
+    error: Any = None
+
+
+class CompatibleNormalizer:
+    """Turns answers of OpenAI's chat wire into qonduit's.
+
+    `table` classifies error codes; `special` may classify a code whose meaning depends on the message.
+    """
+
+    def __init__(
+        self,
+        provider: str,
+        dialect: Dialect,
+        table: Table,
+        *,
+        unsupported: str = "warn",
+        special: Callable[[int | None, str | None, str], Kind | None] | None = None,
+    ) -> None:
+        self._provider = provider
+        self._dialect = dialect
+        self._table = table
+        self._special = special
+        self._warn = unsupported == "warn"
+        self._parse = None
+
+    def normalize(self, request: ChatRequest, response: WireResponse) -> ChatResponse:
+        """See `qonduit.parts.ResponseNormalizer`."""
+        try:
+            answer: _Completion = json_parser(_Completion)(response.content)
+        except ValidationError:
+            raise not_an_answer(self._provider, response) from None
+        if answer.error or not answer.choices:
+            if answer.error:
+                raise self.error(response)
+            raise not_an_answer(self._provider, response)
+        return ChatResponse(
+            id=answer.id,
+            model=answer.model or request.model,
+            created=answer.created,
+            choices=tuple(map(_normalized, answer.choices)),
+            usage=answer.usage,
+            request_id=response.headers.get("x-request-id") or answer.request_id or _uuid(answer.id),
+            provider=self._provider,
+            warnings=self._warnings(request),
+            status_code=response.status,
+            content=(response.content,),
+        )
+
+    def decoder(self, request: ChatRequest, response: WireResponse) -> CompatibleDecoder:
+        """See `qonduit.parts.ResponseNormalizer`."""
+        kind = response.headers.get("content-type", "")
+        if "html" in kind or "json" in kind:
+            raise not_a_stream(self._provider, response, kind)
+        decoder = CompatibleDecoder(request, response, lambda body: self._error_of(None, body, response))
+        decoder.warnings.extend(self._warnings(request))
+        return decoder
+
+    def error(self, response: WireResponse) -> APIError:
+        """See `qonduit.parts.ResponseNormalizer`."""
+        try:
+            body = from_json(response.content)
+        except ValueError:
+            body = None
+        status = response.status if response.status >= 300 else None
+        return self._error_of(status, body if isinstance(body, dict) else {}, response)
+
+    def _error_of(self, status: int | None, body: Mapping[str, Any], response: WireResponse) -> APIError:
+        found = body.get("error", body)
+        error: Mapping[str, Any] = found if isinstance(found, dict) else {"message": str(found)}
+        code = error.get("code") or error.get("type")
+        message = error.get("message")
+        text = message if isinstance(message, str) else ""
+        name = str(code) if code is not None else None
+        if status is None and isinstance(error.get("code"), int):
+            status = error["code"]  # some gateways put the status there
+        return classify(
+            self._table,
+            provider=self._provider,
+            status=status,
+            code=name,
+            message=text,
+            request_id=response.headers.get("x-request-id") or _text(body.get("request_id")),
+            headers=response.headers,
+            kind=self._special(status, name, text) if self._special is not None else None,
+        )
+
+    def _warnings(self, request: ChatRequest) -> tuple[str, ...]:
+        if not self._warn or not self._dialect.unsupported & request.model_fields_set:
+            return ()
+        return tuple(
+            f"Provider '{self._provider}' takes no {name}; it was left out."
+            for name in self._dialect.refused(request)
+        )
+
+
+def not_an_answer(provider: str, response: WireResponse) -> ProtocolError:
+    """The error of a 200 that is no answer. Says what it is, not what it says: it may be a stranger's page."""
+    content = response.content.lstrip()[:1]
+    what = "nothing" if not content else "HTML" if content == b"<" else "JSON, but no answer"
+    if content and content not in b"<{[":
+        what = "no JSON"
+    return ProtocolError(
+        f"{provider} answered {response.status} with {what} ({len(response.content)} bytes). "
+        "Is the base URL right, and does a proxy or a login page stand between?",
+        status_code=response.status,
+        request_id=response.headers.get("x-request-id"),
+        outcome="unknown",
+        retryable=not content,
+    )
+
+
+def not_a_stream(provider: str, response: WireResponse, kind: str) -> ProtocolError:
+    """The error of a 200 on a streamed call that is no event stream."""
+    return ProtocolError(
+        f"{provider} answered {response.status} with {kind.partition(';')[0]!r} in place of an event stream. "
+        "Is the base URL right, and does a proxy or a login page stand between?",
+        status_code=response.status,
+        request_id=response.headers.get("x-request-id"),
+        outcome="unknown",
+    )
+
+
+def _normalized(choice: Choice) -> Choice:
+    """A choice in the one form that all wires share."""
+    message = choice.message
+    changes: dict[str, Any] = {}
+    if message.tool_calls is not None:
+        calls = tuple(
+            call if call.index == index else call.model_copy(update={"index": index})
+            for index, call in enumerate(message.tool_calls)
+        )
+        changes["tool_calls"] = calls or None
+        if calls and not message.content:
+            changes["content"] = None  # some wires say "", others null
+    if message.reasoning_content == "":
+        changes["reasoning_content"] = None
+    if changes:
+        choice = choice.model_copy(update={"message": message.model_copy(update=changes)})
+    reason = finish_reason(choice.finish_reason, calling=choice.message.tool_calls is not None)
+    return choice if reason == choice.finish_reason else choice.model_copy(update={"finish_reason": reason})
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) and value else None
+
+
+def _uuid(identifier: str | None) -> str | None:
+    """The request id inside `chatcmpl-<uuid>`."""
+    return identifier.removeprefix("chatcmpl-") if identifier else None

@@ -1,0 +1,1 @@
+"""Benchmark of qonduit against raw httpx and the SDKs: `python -m tests.benchmarks`."""
