@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     )
     from qonduit.hookspecs import hookimpl
     from qonduit.messages import Message, ToolCall
-    from qonduit._middleware import Middleware, middleware
+    from qonduit.middlewares import Middleware, middleware
     from qonduit.profile import Profile
     from qonduit.request import ChatRequest
     from qonduit.response import ChatResponse
@@ -74,7 +74,7 @@ _MODULES = {
     ),
     "qonduit.hookspecs": ("hookimpl",),
     "qonduit.messages": ("Message", "ToolCall"),
-    "qonduit._middleware": ("Middleware", "middleware"),
+    "qonduit.middlewares": ("Middleware", "middleware"),
     "qonduit.profile": ("Profile",),
     "qonduit.request": ("ChatRequest",),
     "qonduit.response": ("ChatResponse",),

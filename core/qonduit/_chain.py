@@ -16,7 +16,7 @@ from qonduit.call import Call
 from qonduit.chunk import ChatChunk
 from qonduit.effects import Effect, Flow, Left
 from qonduit.errors import PluginError, QonduitError
-from qonduit._middleware import Middleware
+from qonduit.middlewares import Middleware
 from qonduit.request import ChatRequest
 from qonduit.response import ChatResponse
 

@@ -18,7 +18,7 @@ from qonduit._mistakes import describe_mistakes, nearest
 from qonduit.credentials import Credentials
 from qonduit.errors import ConfigurationError, PluginError
 from qonduit.hookspecs import hookimpl
-from qonduit._middleware import Middleware
+from qonduit.middlewares import Middleware
 from qonduit.profile import Profile
 
 PROVIDERS = "qonduit.providers"

@@ -19,7 +19,7 @@ from qonduit.chunk import ChatChunk
 from qonduit.credentials import KeySource, resolve
 from qonduit.effects import Flow, aadvance, advance
 from qonduit.errors import BadRequestError, ConfigurationError
-from qonduit._middleware import Middleware, ordered
+from qonduit.middlewares import Middleware, ordered
 from qonduit.profile import Profile
 from qonduit.request import ChatParameters, ChatRequest, MessageLike
 from qonduit.resolution import resolve_profile
@@ -140,10 +140,11 @@ class _ClientBase:
             if value is not None
         }
         route = self._route
+        credentials = None if api_key is None else resolve(api_key, "api_key", {})
+        if credentials is not None:
+            changes["key_id"] = credentials.key_id
         profile = route.profile.replace(**changes) if changes else route.profile
-        auth = route.auth
-        if api_key is not None:
-            auth = self._plugins.auth(profile, resolve(api_key, "api_key", {}))
+        auth = route.auth if credentials is None else self._plugins.auth(profile, credentials)
         other = type(self).__new__(type(self))
         other.__dict__.update(self.__dict__)
         other._shared = True  # noqa: SLF001  # of the same class

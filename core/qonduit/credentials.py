@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -33,6 +34,11 @@ class Credentials:
     def value(self) -> str:
         """The key itself: for headers only."""
         return self._value
+
+    @property
+    def key_id(self) -> str:
+        """A short digest of the key, for telling keys apart. A key has too much entropy to be guessed from it."""
+        return hashlib.blake2b(self._value.encode(), key=b"qonduit key id", digest_size=8).hexdigest()
 
     def refresh(self) -> bool:
         """Read the key again; True when it is another one."""

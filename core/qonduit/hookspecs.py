@@ -14,7 +14,7 @@ import pluggy
 
 if TYPE_CHECKING:
     from qonduit.credentials import Credentials
-    from qonduit._middleware import Middleware
+    from qonduit.middlewares import Middleware
     from qonduit.parts import Auth, RequestBuilder, ResponseNormalizer, RetryPolicy, Transport
     from qonduit.profile import Profile
 

@@ -56,5 +56,7 @@ class Profile(Settings):
     name: str
     provider: str
     base_url: str
+    key_id: str = ""
+    """A digest of the key, which keeps the callers of different keys apart; the key cannot be had from it."""
     options: Mapping[str, Any] = Field(default_factory=dict)
     plugins: tuple[str, ...] = ()

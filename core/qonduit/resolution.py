@@ -21,7 +21,7 @@ from qonduit._plugins import PLUGINS, PROVIDERS, PluginLike
 from qonduit.configuration import Configuration, ProfileTable
 from qonduit.credentials import Credentials, KeySource, resolve
 from qonduit.errors import ConfigurationError, MissingCredentialsError
-from qonduit._middleware import Middleware
+from qonduit.middlewares import Middleware
 from qonduit.profile import Profile, Settings
 from qonduit.provider import ProviderInfo
 from qonduit.trust import check_trust
@@ -85,6 +85,7 @@ def resolve_profile(
         origins,
     )
     credentials = _credentials(key, found, table, profile, info, origins)
+    profile = profile.replace(key_id=credentials.key_id)
     return Resolved(
         profile=profile,
         provider=provider,

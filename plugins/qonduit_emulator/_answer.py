@@ -34,7 +34,7 @@ class Answer:
     """All choices by number, and the usage of the last delta (nothing before the first)."""
 
     choices: dict[int, Choice] = field(default_factory=dict)
-    usage: Usage = Usage(0)
+    usage: Usage = field(default_factory=lambda: Usage(0))
 
     def add(self, delta: Delta) -> Choice:
         """Take one more delta in; returns the choice it belongs to."""

@@ -10,7 +10,7 @@ from functools import partial
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
@@ -108,6 +108,8 @@ class _Service:
             permit = self._gate.admit(Call(wire=wire.name, headers=http.headers, request=request))
         except Refusal as refusal:
             return _refuse(wire, refusal, request_id, http.headers)
+        except ClientDisconnect:
+            return Response(status_code=400)  # nobody is there to read it
         model = self._catalogue[request.model]
         request = replace(request, thinking=model.thinks(request.parameters.enable_thinking))
         framing = wire.framing(request, model, request_id, int(time.time()))

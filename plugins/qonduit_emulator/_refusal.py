@@ -160,10 +160,10 @@ def unknown_route() -> Refusal:
 
 
 def wrong_method(method: str) -> Refusal:
-    """405: the path exists, the method does not."""
+    """400 (native) or 405 (compatible): the path exists, the method does not."""
     message = f"Request method '{method}' is not supported."
     return Refusal(
-        NativeError(405, "InvalidParameter", message),
+        NativeError(400, "InvalidParameter", message),
         CompatibleError(405, "method_not_allowed", message),
         before_stream=True,
     )

@@ -30,7 +30,8 @@ from qonduit_emulator._tool_choice import choose_calls
 
 FIRST_PIECES = 3
 PIECE_TOKENS = 4
-"""A stream begins with `FIRST_PIECES` single tokens and goes on in pieces of `PIECE_TOKENS`, as the real one does."""
+"""A stream begins with `FIRST_PIECES` single tokens and goes on in pieces of `PIECE_TOKENS`, as the real
+one does."""
 
 
 class ScriptedBackend:

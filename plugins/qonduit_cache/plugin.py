@@ -1,0 +1,65 @@
+"""The plugin `cache`: an exact request that was answered before is answered from memory.
+
+One entry serves plain and streamed calls. Exact means: provider, address, key, model and every parameter that is sent,
+known to qonduit or not. Only whole answers are kept.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from qonduit import Call, ChatRequest, ChatResponse, Middleware, Profile, hookimpl, middleware
+from qonduit.middlewares import MiddlewareFlow
+from qonduit_cache.memory import MemoryStore
+
+_NOT_SENT = {"stream", "stream_options", "timeout", "deadline", "tags"}
+"""Fields of a request that do not change its answer."""
+
+
+class Options(BaseModel):
+    """`[profiles.NAME.plugin.cache]`."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    ttl: Annotated[float, Field(gt=0)] = 3600.0
+    """Seconds that an answer is kept."""
+    max_entries: Annotated[int, Field(ge=1)] = 1024
+    """Answers that are kept; the least recently used goes first."""
+
+
+class CachePlugin:
+    """Keeps answers in the memory of one client and the clients made of it by `with_options`."""
+
+    Options = Options
+
+    def __init__(self, options: Options) -> None:
+        self._store = MemoryStore(options.max_entries, options.ttl, time.monotonic)
+
+    @hookimpl
+    def qonduit_middleware(self, profile: Profile) -> Middleware:
+        return middleware("cache", on_error="miss")(self.cached)
+
+    def cached(self, call: Call) -> MiddlewareFlow:
+        """Answer from the store, or keep what comes back."""
+        key = cache_key(call.profile, call.request)
+        kept = self._store.get(key)
+        if kept is not None:
+            return kept
+        response: ChatResponse = yield call.request
+        if response.complete:
+            # The bytes are what `raw` is read from: a kept answer has none, so an entry stays small.
+            self._store.put(key, response.replace(cached=True, content=(), status_code=None))
+        return None
+
+
+def cache_key(profile: Profile, request: ChatRequest) -> bytes:
+    """The key of a request: a digest of all that its answer depends on. Two API keys never share an entry."""
+    digest = hashlib.sha256()
+    for part in (profile.provider, profile.base_url, profile.workspace or "", profile.key_id):
+        digest.update(part.encode() + b"\0")
+    digest.update(request.model_dump_json(exclude=_NOT_SENT, exclude_unset=True).encode())
+    return digest.digest()

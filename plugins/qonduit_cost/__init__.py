@@ -1,0 +1,5 @@
+"""Cost: what calls cost, by published prices."""
+
+from qonduit_cost.plugin import CostPlugin
+
+__all__ = ["CostPlugin"]
