@@ -32,8 +32,9 @@ class Accumulator:
             if chunk.usage is not None:
                 self.usage = chunk.usage
             for choice in chunk.choices:
-                parts = self._choices.get(choice.index)
-                if parts is None:
+                try:
+                    parts = self._choices[choice.index]
+                except KeyError:
                     parts = self._choices[choice.index] = _ChoiceParts()
                 parts.add(choice)
 
@@ -77,8 +78,8 @@ class _ChoiceParts:
             for name, values in choice.logprobs.items():
                 if isinstance(values, list):
                     self.logprobs.setdefault(name, []).extend(values)
-        if delta.model_extra:
-            self.extra.update(delta.model_extra)
+        if delta.__pydantic_extra__:
+            self.extra.update(delta.__pydantic_extra__)
 
     def choice(self, index: int) -> Choice:
         calls = self.tool_calls.whole() if self.tool_calls is not None else None

@@ -11,6 +11,7 @@ from qonduit._chain import Step, deliver
 from qonduit._replay import replay
 from qonduit._surrogates import surrogate_in
 from qonduit.call import Call
+from qonduit.chunk import ChatChunk
 from qonduit.effects import Effect, Flow, Left
 from qonduit.errors import (
     APIConnectionError,
@@ -18,6 +19,7 @@ from qonduit.errors import (
     APITimeoutError,
     BadRequestError,
     PluginError,
+    ProtocolError,
     QonduitError,
     StreamInterruptedError,
 )
@@ -106,7 +108,9 @@ def _exchange(route: Route, call: Call, request: ChatRequest, wire: WireRequest)
     except Exception as error:
         raise _broken(route, "response normalizer", error) from error
     if call.streamed:
-        response = yield from deliver(replay(response, usage=request.wants_usage_chunk), response)
+        response = yield from deliver(
+            call, replay(response, usage=request.wants_usage_chunk), response
+        )
     return response
 
 
@@ -202,11 +206,10 @@ class _Reader:
                 if chunks:
                     add(chunks)
                     if not wants_usage:
-                        # Only a chunk that carries nothing but the usage has no choice.
-                        chunks = [chunk for chunk in chunks if chunk.choices]
+                        chunks = _without_usage(chunks)
                     if chunks and call.streamed:
-                        self._delivered = True
-                        yield list(chunks)
+                        self._delivered = call.committed = True
+                        yield chunks
                     deadline = time.monotonic() + self._timeout
                     if call.deadline is not None and call.deadline < deadline:
                         deadline = call.deadline
@@ -252,8 +255,6 @@ class _Reader:
         self._received.append(data)
         self._size += len(data)
         if self._size > MAX_STREAM_BYTES:
-            from qonduit.errors import ProtocolError  # noqa: PLC0415
-
             raise ProtocolError(f"The stream is larger than {MAX_STREAM_BYTES} bytes; it was given up.")
 
     def _response(self, decoder: StreamDecoder, *, complete: bool) -> ChatResponse:
@@ -267,3 +268,11 @@ class _Reader:
             status_code=self._head.status,
             content=tuple(self._received),
         )
+
+
+def _without_usage(chunks: list[ChatChunk]) -> list[ChatChunk]:
+    """`chunks` without those that carry nothing but the usage: they have no choice."""
+    for chunk in chunks:
+        if not chunk.choices:
+            return [chunk for chunk in chunks if chunk.choices]
+    return chunks

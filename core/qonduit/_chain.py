@@ -39,6 +39,7 @@ class _Layer:
     def __init__(self, middleware: Middleware, inner: Step) -> None:
         self._middleware = middleware
         self._inner = inner
+        self._handles_chunks = middleware.stream != "observe"
         self._failures = 0
 
     def __call__(self, call: Call, request: ChatRequest) -> Flow:
@@ -76,15 +77,21 @@ class _Layer:
                     if not isinstance(failed, Exception):
                         outcome = failed
             elif isinstance(item, ChatRequest):
-                self._check_again(call, outcome)
-                held.clear()
+                if outcome is not None or response is not None or call.committed:
+                    self._check_again(call, outcome)
+                    held.clear()
                 try:
-                    value = response = yield from self._enter(call, item, held)
+                    if call.streamed and self._handles_chunks:
+                        value = response = yield from self._enter(call, item, held)
+                    else:
+                        value = response = yield from self._inner(call, item)
                     outcome = None
                 except BaseException as failed:  # noqa: BLE001  # the generator decides
                     error = outcome = failed
                     response = None
                 call.request = request
+                if self._middleware.stream == "buffer":
+                    call.committed = False  # nothing has passed this layer yet
             else:
                 error = self._broken(
                     f"yielded {type(item).__name__}; expected the request to go on with, "
@@ -92,15 +99,21 @@ class _Layer:
                 )
         if outcome is not None and not isinstance(outcome, Exception):
             raise outcome  # a cancellation goes on, whatever the layer made of it
+        if answer is None or answer is response:
+            answer = response
+            if answer is not None and not (call.streamed and self._handles_chunks):
+                return answer  # by far the most common case
         answer = self._checked(call, response, answer)
         if not call.streamed:
             return answer
         if response is None:
-            return (yield from deliver(replay(answer, usage=request.wants_usage_chunk), answer))
+            if call.committed:
+                raise self._broken("answered in place of a stream after chunks of it had reached the caller")
+            return (yield from deliver(call, replay(answer, usage=request.wants_usage_chunk), answer))
         unchanged = self._unchanged(response, answer)
         if self._middleware.stream == "buffer":
             chunks = held if unchanged else replay(answer, usage=request.wants_usage_chunk)
-            return (yield from deliver(chunks, answer))
+            return (yield from deliver(call, chunks, answer))
         if self._middleware.stream == "transform" and unchanged:
             return accumulated(held, answer)
         return answer
@@ -108,8 +121,6 @@ class _Layer:
     def _enter(self, call: Call, request: ChatRequest, held: list[ChatChunk]) -> Flow:
         """The inner flow, with what this layer does to its chunks."""
         flow = self._inner(call, request)
-        if not call.streamed or self._middleware.stream == "observe":
-            return flow
         if self._middleware.stream == "buffer":
             return pump(flow, on_batch=lambda chunks: held.extend(chunks) or [])
         return pump(flow, on_batch=lambda chunks: self._transform(call, chunks, held))
@@ -133,8 +144,6 @@ class _Layer:
 
     def _checked(self, call: Call, response: ChatResponse | None, answer: Any) -> ChatResponse:
         """What the layer answers, by its contract."""
-        if answer is None:
-            answer = response
         if not isinstance(answer, ChatResponse):
             got = "nothing" if answer is None else type(answer).__name__
             raise self._broken(f"returned {got} and had no response; expected a ChatResponse")
@@ -178,25 +187,22 @@ class _Layer:
             )
 
 
-def pump(flow: Flow, *, on_batch: OnBatch, first: list[ChatChunk] | None = None) -> Flow:
+def pump(flow: Flow, *, on_batch: OnBatch, thrown: BaseException | None = None) -> Flow:
     """Pass a flow on, with its chunks going through `on_batch`; an empty list is not delivered.
 
-    `first` is a batch that the flow has already given. When `on_batch` raises, the flow is left, so that what is inside
+    `thrown` is raised in the flow to begin with. When `on_batch` raises, the flow is left, so that what is inside
     settles, and then the error goes on.
     """
     value: Any = None
-    error: BaseException | None = None
+    error = thrown
     failure: Exception | None = None
     while True:
-        if first is not None:
-            item, first = first, None
-        else:
-            try:
-                item = flow.send(value) if error is None else flow.throw(error)
-            except StopIteration as stop:
-                if failure is not None:
-                    raise failure
-                return stop.value
+        try:
+            item = flow.send(value) if error is None else flow.throw(error)
+        except StopIteration as stop:
+            if failure is not None:
+                raise failure from None
+            return stop.value
         value = error = None
         if item.__class__ is list:
             try:
@@ -208,12 +214,13 @@ def pump(flow: Flow, *, on_batch: OnBatch, first: list[ChatChunk] | None = None)
                 continue
         try:
             value = yield item
-        except BaseException as thrown:  # noqa: BLE001  # passed on
-            error = thrown
+        except BaseException as raised:  # noqa: BLE001  # passed on
+            error = raised
 
 
-def deliver(chunks: Sequence[ChatChunk], response: ChatResponse) -> Flow:
+def deliver(call: Call, chunks: Sequence[ChatChunk], response: ChatResponse) -> Flow:
     """Deliver the chunks of a whole answer, one by one; left early, the answer is marked incomplete."""
+    call.committed = True
     for position, chunk in enumerate(chunks, start=1):
         try:
             yield [chunk]

@@ -23,9 +23,9 @@ class Defaults:
 
     @hookimpl
     def qonduit_transport(self, profile: Profile) -> Any:
-        from qonduit._httpx import HttpxTransport  # noqa: PLC0415  # another transport would not need it
+        from qonduit._http import HttpTransport  # noqa: PLC0415  # another transport would not need it
 
-        return HttpxTransport(profile, self._http_client)
+        return HttpTransport(profile, self._http_client)
 
     @hookimpl
     def qonduit_retry_policy(self, profile: Profile) -> ExponentialRetry:

@@ -21,18 +21,22 @@ HIGH_WATER = 1 << 18
 
 
 class Link:
-    """What a transport and the network under one connection share.
+    """What a stack and the network under one connection share.
 
-    `deadline` is in `time.monotonic()` seconds, None for no limit; `received` counts the bytes of the answer so far;
-    `stream` is the async stream, once there is one.
+    `deadline` is in `time.monotonic()` seconds, None for no limit; `received` counts the bytes of the answer so far,
+    `reads` the reads of the connection, and `last` is the size of the latest; `stream` is the open connection, once
+    there is one.
     """
 
-    __slots__ = ("deadline", "received", "stream")
+    __slots__ = ("deadline", "httpcore", "last", "reads", "received", "stream")
 
-    def __init__(self) -> None:
+    def __init__(self, httpcore: ModuleType) -> None:
+        self.httpcore = httpcore
         self.deadline: float | None = None
         self.received = 0
-        self.stream: AsyncStream | None = None
+        self.reads = 0
+        self.last = 0
+        self.stream: SyncStream | AsyncStream | None = None
 
     def remaining(self, timeout: float | None) -> float | None:
         """Seconds left, at most `timeout`."""
@@ -41,12 +45,16 @@ class Link:
         left = max(self.deadline - time.monotonic(), 0.0)
         return left if timeout is None or left < timeout else timeout
 
+    def abort(self) -> None:
+        """Close the connection at once, without waiting for the peer."""
+        if self.stream is not None:
+            self.stream.abort()
+
 
 class SyncBackend:
     """Opens blocking sockets."""
 
-    def __init__(self, httpcore: ModuleType, link: Link) -> None:
-        self._httpcore = httpcore
+    def __init__(self, link: Link) -> None:
         self._link = link
 
     def connect_tcp(
@@ -57,89 +65,116 @@ class SyncBackend:
         local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,
     ) -> SyncStream:
-        core = self._httpcore
+        """Connect. Raises httpcore's ConnectTimeout and ConnectError."""
+        link = self._link
         try:
-            sock = socket.create_connection((host, port), self._link.remaining(timeout))
+            sock = socket.create_connection((host, port), link.remaining(timeout))
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         except TimeoutError as error:
-            raise core.ConnectTimeout(str(error)) from error
+            raise link.httpcore.ConnectTimeout(str(error)) from error
         except OSError as error:
-            raise core.ConnectError(str(error)) from error
-        return SyncStream(core, sock, self._link)
+            raise link.httpcore.ConnectError(str(error)) from error
+        link.stream = SyncStream(link, sock)
+        return link.stream
 
 
 class SyncStream:
-    """A blocking socket, plain or TLS."""
+    """A blocking socket, plain or TLS. What is written waits until something is read, so a request is one packet."""
 
-    def __init__(self, httpcore: ModuleType, sock: socket.socket, link: Link) -> None:
-        self._httpcore = httpcore
-        self._socket = sock
+    def __init__(self, link: Link, sock: socket.socket) -> None:
         self._link = link
+        self._socket = sock
+        self._pending = b""
+        self._poll: Any = None
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        remaining = self._link.remaining(timeout)
+        """Send what waits, then the next bytes; b"" at the end. Raises httpcore's ReadTimeout and ReadError."""
+        link = self._link
+        remaining = link.remaining(timeout)
         if remaining == 0.0:
-            raise self._httpcore.ReadTimeout("the time was up")
+            raise link.httpcore.ReadTimeout("the time was up")
         try:
             self._socket.settimeout(remaining)
+            if self._pending:
+                self._flush()
             data = self._socket.recv(max_bytes)
         except TimeoutError as error:
-            raise self._httpcore.ReadTimeout(str(error)) from error
+            raise link.httpcore.ReadTimeout(str(error)) from error
         except OSError as error:
-            raise self._httpcore.ReadError(str(error)) from error
-        self._link.received += len(data)
+            raise link.httpcore.ReadError(str(error)) from error
+        link.received += len(data)
+        link.reads += 1
+        link.last = len(data)
         return data
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        """Take bytes to be sent by the next read, or at once when they are many."""
+        self._pending = self._pending + buffer if self._pending else buffer
+        if len(self._pending) < HIGH_WATER:
+            return
         remaining = self._link.remaining(timeout)
         if remaining == 0.0:
-            raise self._httpcore.WriteTimeout("the time was up")
+            raise self._link.httpcore.WriteTimeout("the time was up")
         try:
             self._socket.settimeout(remaining)
-            self._socket.sendall(buffer)
+            self._flush()
         except TimeoutError as error:
-            raise self._httpcore.WriteTimeout(str(error)) from error
-        except OSError as error:
-            raise self._httpcore.WriteError(str(error)) from error
+            raise self._link.httpcore.WriteTimeout(str(error)) from error
+
+    def _flush(self) -> None:
+        pending, self._pending = self._pending, b""
+        try:
+            self._socket.sendall(pending)
+        except TimeoutError:
+            raise
+        except OSError:
+            # A server may refuse a request before it has read it all: its answer, if any, is there to be read.
+            return
 
     def close(self) -> None:
+        """Close the socket. Idempotent."""
         self._socket.close()
+
+    abort = close
 
     def start_tls(
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
     ) -> SyncStream:
+        """Put TLS on the connection. Raises httpcore's ConnectTimeout and ConnectError."""
+        core = self._link.httpcore
         try:
             self._socket.settimeout(self._link.remaining(timeout))
             self._socket = ssl_context.wrap_socket(self._socket, server_hostname=server_hostname)
+            self._poll = None
         except TimeoutError as error:
             self.close()
-            raise self._httpcore.ConnectTimeout(str(error)) from error
+            raise core.ConnectTimeout(str(error)) from error
         except OSError as error:
             self.close()
-            raise self._httpcore.ConnectError(str(error)) from error
+            raise core.ConnectError(str(error)) from error
         return self
 
     def get_extra_info(self, info: str) -> Any:
+        """What httpcore asks: whether a byte, or the end, waits to be read; the TLS object."""
         if info == "is_readable":
-            return self._socket.fileno() < 0 or bool(_readable(self._socket))
+            return self._socket.fileno() < 0 or self._readable()
         if info == "ssl_object":
             return self._socket if isinstance(self._socket, ssl.SSLSocket) else None
-        return self._socket if info == "socket" else None
+        return None
 
-
-def _readable(sock: socket.socket) -> bool:
-    if hasattr(select, "poll"):
-        poll = select.poll()
-        poll.register(sock, select.POLLIN)
-        return bool(poll.poll(0))
-    return bool(select.select([sock], [], [], 0)[0])
+    def _readable(self) -> bool:
+        if not hasattr(select, "poll"):
+            return bool(select.select([self._socket], [], [], 0)[0])
+        if self._poll is None:
+            self._poll = select.poll()
+            self._poll.register(self._socket, select.POLLIN)
+        return bool(self._poll.poll(0))
 
 
 class AsyncBackend:
     """Opens connections of the running asyncio loop."""
 
-    def __init__(self, httpcore: ModuleType, link: Link) -> None:
-        self._httpcore = httpcore
+    def __init__(self, link: Link) -> None:
         self._link = link
 
     async def connect_tcp(
@@ -150,8 +185,9 @@ class AsyncBackend:
         local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,
     ) -> AsyncStream:
-        core = self._httpcore
-        stream = self._link.stream = AsyncStream(core, self._link)
+        """Connect. Raises httpcore's ConnectTimeout and ConnectError."""
+        core = self._link.httpcore
+        stream = self._link.stream = AsyncStream(self._link)
         try:
             async with asyncio.timeout(self._link.remaining(timeout)):
                 await asyncio.get_running_loop().create_connection(lambda: stream, host, port)
@@ -165,11 +201,11 @@ class AsyncBackend:
 class AsyncStream(asyncio.Protocol):
     """An asyncio transport with a buffer; one reader and one writer at a time, as HTTP/1.1 has."""
 
-    def __init__(self, httpcore: ModuleType, link: Link) -> None:
-        self._httpcore = httpcore
+    def __init__(self, link: Link) -> None:
         self._link = link
         self._transport: asyncio.Transport | None = None
         self._buffer = bytearray()
+        self._pending = b""
         self._ended = False
         self._failure: Exception | None = None
         self._reading_paused = False
@@ -225,30 +261,45 @@ class AsyncStream(asyncio.Protocol):
                 timer.cancel()
         return True
 
+    def _flush(self) -> None:
+        pending, self._pending = self._pending, b""
+        if self._transport is None or self._ended or self._transport.is_closing():
+            return  # what is there to be read, or the end, tells why
+        self._transport.write(pending)
+
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        """Send what waits, then the next bytes; b"" at the end. Raises httpcore's ReadTimeout and ReadError."""
+        if self._pending:
+            self._flush()
         while not self._buffer:
             if self._failure is not None:
-                raise self._httpcore.ReadError(str(self._failure)) from self._failure
+                raise self._link.httpcore.ReadError(str(self._failure)) from self._failure
             if self._ended:
                 return b""
             if not await self._wait(timeout):
-                raise self._httpcore.ReadTimeout("the time was up")
-        data = bytes(self._buffer[:max_bytes])
-        del self._buffer[:max_bytes]
+                raise self._link.httpcore.ReadTimeout("the time was up")
+        if len(self._buffer) <= max_bytes:
+            data = bytes(self._buffer)
+            self._buffer.clear()
+        else:
+            data = bytes(self._buffer[:max_bytes])
+            del self._buffer[:max_bytes]
+        self._link.reads += 1
+        self._link.last = len(data)
         if self._reading_paused and self._transport is not None:
             self._reading_paused = False
             self._transport.resume_reading()
         return data
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        if not buffer:
+        """Take bytes to be sent by the next read, or at once when they are many."""
+        self._pending = self._pending + buffer if self._pending else buffer
+        if len(self._pending) < HIGH_WATER:
             return
-        if self._transport is None or self._ended or self._transport.is_closing():
-            raise self._httpcore.WriteError("the connection is closed")
-        self._transport.write(buffer)
+        self._flush()
         while self._writing_paused and not self._ended:
             if not await self._wait(timeout):
-                raise self._httpcore.WriteTimeout("the time was up")
+                raise self._link.httpcore.WriteTimeout("the time was up")
 
     async def aclose(self) -> None:
         self.abort()
@@ -260,10 +311,11 @@ class AsyncStream(asyncio.Protocol):
         self._ended = True
         try:
             self._transport.abort()
-        except RuntimeError:  # the loop is closed: what is left is the socket
-            sock = self._transport.get_extra_info("socket")
-            if sock is not None and hasattr(sock, "_sock"):
-                sock._sock.close()  # asyncio wraps the socket and refuses close() on the wrapper
+        except RuntimeError:  # the loop is closed: what it would have done is left to do
+            under = getattr(getattr(self._transport, "_ssl_protocol", None), "_transport", None)
+            lost = getattr(under or self._transport, "_call_connection_lost", None)
+            if lost is not None:
+                lost(None)  # closes the socket; asyncio has no public way to a transport of a closed loop
 
     async def start_tls(
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
@@ -277,10 +329,10 @@ class AsyncStream(asyncio.Protocol):
                 )
         except TimeoutError as error:
             self.abort()
-            raise self._httpcore.ConnectTimeout(str(error)) from error
+            raise self._link.httpcore.ConnectTimeout(str(error)) from error
         except OSError as error:
             self.abort()
-            raise self._httpcore.ConnectError(str(error)) from error
+            raise self._link.httpcore.ConnectError(str(error)) from error
         self._transport = transport
         return self
 

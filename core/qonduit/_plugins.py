@@ -112,7 +112,7 @@ class Plugins:
             self._manager.register(plugin, name=name)
             self._manager.check_pending()
         except pluggy.PluginValidationError as error:
-            raise PluginError(_explain(name, plugin, error)) from None
+            raise PluginError(_explain(_sourced(name, plugin), plugin, error)) from None
         except ValueError:
             raise PluginError(
                 f"{name} is named twice. Name each plugin once; give two of a kind different names."
@@ -154,8 +154,11 @@ class Plugins:
         return layers
 
     def _checked(self, hook: str, found: Any, kind: type[Any]) -> Any:
+        if isinstance(found, kind):
+            return found
         givers = ", ".join(
-            implementation.plugin_name for implementation in getattr(self._manager.hook, hook).get_hookimpls()
+            _sourced(implementation.plugin_name, implementation.plugin)
+            for implementation in getattr(self._manager.hook, hook).get_hookimpls()
         )
         if inspect.iscoroutine(found):
             found.close()
@@ -166,13 +169,21 @@ class Plugins:
             raise PluginError(
                 f"No plugin gave a {kind.__name__}: {hook} is implemented by {givers or 'none'}."
             )
-        if not isinstance(found, kind):
-            expected = ", ".join(sorted(name for name in vars(kind) if not name.startswith("_")))
-            raise PluginError(
-                f"{hook} of one of {givers} gave {type(found).__name__}; expected a {kind.__name__}"
-                + (f" with: {expected}." if kind is not Middleware else ", made by @middleware.")
-            )
-        return found
+        expected = ", ".join(sorted(name for name in vars(kind) if not name.startswith("_")))
+        raise PluginError(
+            f"{hook} of one of {givers} gave {type(found).__name__}; expected a {kind.__name__}"
+            + (f" with: {expected}." if kind is not Middleware else ", made by @middleware.")
+        )
+
+
+def _sourced(name: str, plugin: object) -> str:
+    """`name`, with the distribution where an entry point of that name gave the plugin."""
+    kind, _, short = name.partition(" ")
+    package = type(plugin).__module__.partition(".")[0]
+    for point in importlib.metadata.entry_points(group=PROVIDERS if kind == "provider" else PLUGINS, name=short):
+        if point.module.partition(".")[0] == package:
+            return f"{name} ({_distribution(point)})"
+    return name
 
 
 def _check_marks(name: str, plugin: object) -> None:
@@ -183,11 +194,11 @@ def _check_marks(name: str, plugin: object) -> None:
     for member, function in members.items():
         if callable(function) and not hasattr(function, "qonduit_impl"):
             raise PluginError(
-                f"{name}: {member} lacks the mark @hookimpl, so it would never be called. Add it."
+                f"{_sourced(name, plugin)}: {member} lacks the mark @hookimpl, so it would never be called. Add it."
             )
     if not members:
         raise PluginError(
-            f"{name}: {type(plugin).__name__} implements no hook. Implement one of {', '.join(HOOKS)}, marked @hookimpl; "
+            f"{_sourced(name, plugin)}: {type(plugin).__name__} implements no hook. Implement one of {', '.join(HOOKS)}, marked @hookimpl; "
             "or pass a middleware made by @middleware."
         )
 

@@ -20,6 +20,7 @@ from qonduit.effects import Effect, Flow, aadvance, advance
 from qonduit.errors import APIError, PluginError
 from qonduit.request import ChatRequest
 from qonduit.response import ChatResponse
+from qonduit.retry import MAX_RETRY_AFTER
 from qonduit.route import Route
 
 UNKNOWN_WARNING = (
@@ -86,7 +87,11 @@ def _rest(flow: Flow, outcome: Any) -> Flow:
     """What is left of an attempt whose outcome so far is its first chunks or its answer."""
     if outcome.__class__ is not list:
         return outcome
-    return (yield from pump(flow, on_batch=_same, first=outcome))
+    try:
+        yield outcome
+    except BaseException as left:  # noqa: BLE001  # passed on
+        return (yield from pump(flow, on_batch=_same, thrown=left))
+    return (yield from flow)
 
 
 def _same(chunks: list[Any]) -> list[Any]:
@@ -128,12 +133,15 @@ class _Decision:
                 return None
         try:
             delay = self._route.retry_policy.delay(error, attempt)
+            given_up = delay is None or not 0 <= delay < float("inf")
         except Exception as failure:  # noqa: BLE001  # a hook that raises would replace the provider's error
             error.add_note(
                 f"The retry policy failed ({type(failure).__name__}), so the call was not tried again."
             )
             return None
-        if delay is None or not 0 <= delay < float("inf"):
+        if delay is None or given_up:
+            if error.retryable and error.retry_after is not None and error.retry_after > MAX_RETRY_AFTER:
+                error.add_note(f"Not tried again: the provider asks to wait {error.retry_after:g} s.")
             return None
         deadline = self._call.deadline
         if deadline is not None and time.monotonic() + delay >= deadline:

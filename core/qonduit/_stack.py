@@ -1,4 +1,4 @@
-"""Stacks of idle connections: the default transports under httpx's interface, sync and async.
+"""Stacks of idle connections: how requests reach the network by default, sync and async.
 
 One stack an origin, last in first out, under a limit on the connections in use. httpx's own pool scans all of its
 connections for every request, which grows with the square of the load, and loses slots when a task is cancelled at
@@ -13,21 +13,29 @@ from __future__ import annotations
 
 import asyncio
 import os
+import queue
 import ssl
-import threading
 import time
 import weakref
 from collections.abc import AsyncIterator, Callable, Iterator
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 from qonduit._network import AsyncBackend, Link, SyncBackend
 
 KEEPALIVE_SECONDS = 10.0
 """How long an idle connection is kept: shorter than the 15 s after which common load balancers close one."""
 
-Origin = tuple[bytes, bytes, int]
-PORTS = {b"http": 80, b"https": 443}
+RawHeaders = list[tuple[bytes, bytes]]
+
+
+class Target(NamedTuple):
+    """Where a request goes: httpcore's URL of it, its origin and that as text, and httpcore's extensions."""
+
+    url: Any
+    origin: Any
+    key: str
+    extensions: dict[str, Any]
 
 
 class Connection:
@@ -41,212 +49,183 @@ class Connection:
         self.used = False
 
 
-class _Stacks:
+class _Stack:
     """What both kinds share: where connections lie, how they are made, and what a request becomes."""
 
-    def __init__(
-        self,
-        httpcore: ModuleType,
-        make_response: Callable[..., Any],
-        context: Callable[[], ssl.SSLContext],
-        limit: int,
-    ) -> None:
+    kind: str
+    backend: type[SyncBackend] | type[AsyncBackend]
+
+    def __init__(self, httpcore: ModuleType, context: Callable[[], ssl.SSLContext], limit: int) -> None:
         self._httpcore = httpcore
-        self._make_response = make_response
         self._context = context
         self._limit = limit
-        self._idle: dict[Origin, list[Connection]] = {}
+        self._idle: dict[str, list[Connection]] = {}
         self._busy: set[Connection] = set()
         self._stale = (httpcore.RemoteProtocolError, httpcore.ReadError, httpcore.WriteError)
+        self._slots = self._new_slots()
         _STACKS.add(self)
 
-    def _connection(self, origin: Origin, kind: Any, backend: Any) -> Connection:
-        link = Link()
-        scheme, host, port = origin
-        core = kind(
-            origin=self._httpcore.Origin(scheme, host, port),
-            ssl_context=self._context() if scheme == b"https" else None,
-            keepalive_expiry=KEEPALIVE_SECONDS,
-            network_backend=backend(self._httpcore, link),
-        )
-        return Connection(core, link)
-
-    def _request(self, request: Any) -> tuple[Origin, Any]:
-        url = request.url
-        scheme, host = url.raw_scheme, url.raw_host
-        origin = (scheme, host, url.port or PORTS[scheme])
-        core = self._httpcore.Request(
-            request.method,
-            self._httpcore.URL(scheme=scheme, host=host, port=url.port, target=url.raw_path),
-            headers=request.headers.raw,
-            content=request.stream,
-            extensions=request.extensions,
-        )
-        return origin, core
-
-    def _pop(self, origin: Origin) -> Connection | None:
-        stack = self._idle.get(origin)
-        while stack:
-            connection = stack.pop()
-            if not connection.core.has_expired():
-                return connection
-            self._discard(connection)
-        return None
-
-    def _response(self, core: Any, stream: Any) -> Any:
-        return self._make_response(
-            core.status, headers=core.headers, stream=stream, extensions=core.extensions
-        )
-
-    def _discard(self, connection: Connection) -> None:
+    def _new_slots(self) -> Any:
         raise NotImplementedError
+
+    def _take(self, target: Target, deadline: float | None) -> Connection:
+        """An idle connection that is still good, or a new one; its link is ready for a request."""
+        stack = self._idle.get(target.key)
+        connection: Connection | None = None
+        while stack and connection is None:
+            connection = stack.pop()
+            if connection.core.has_expired():
+                self._close(connection)
+                connection = None
+        if connection is None:
+            link = Link(self._httpcore)
+            core = getattr(self._httpcore, self.kind)(
+                origin=target.origin,
+                ssl_context=self._context() if target.origin.scheme == b"https" else None,
+                keepalive_expiry=KEEPALIVE_SECONDS,
+                network_backend=self.backend(link),
+            )
+            connection = Connection(core, link)
+        self._busy.add(connection)
+        connection.link.deadline = deadline
+        connection.link.received = 0
+        return connection
+
+    def _request(self, method: str, target: Target, headers: RawHeaders, content: bytes) -> Any:
+        return self._httpcore.Request(
+            method, target.url, headers=headers, content=content, extensions=target.extensions
+        )
+
+    def release(self, key: str | None, connection: Connection | None) -> None:
+        """Give a connection back, and its slot; it is kept when it can serve again. `key` None: it cannot."""
+        if connection is not None:
+            self._busy.discard(connection)
+            if key is not None and connection.core.is_idle():
+                connection.used = True
+                self._idle.setdefault(key, []).append(connection)
+            else:
+                self._close(connection)
+        self._slots.release()
+
+    def _close(self, connection: Connection) -> None:
+        self._busy.discard(connection)
+        connection.link.abort()
+
+    def close(self) -> None:
+        """Close every connection at once, without I/O; works when an event loop is gone, too. Idempotent."""
+        for stack in self._idle.values():
+            while stack:
+                self._close(stack.pop())
+        for connection in list(self._busy):
+            self._close(connection)
 
     def forget(self) -> None:
         """In a forked child: use none of the parent's connections, and say nothing on their sockets."""
         _INHERITED.append((self._idle, self._busy))
         self._idle = {}
         self._busy = set()
+        self._slots = self._new_slots()
 
 
-_STACKS: weakref.WeakSet[_Stacks] = weakref.WeakSet()
+_STACKS: weakref.WeakSet[_Stack] = weakref.WeakSet()
 _INHERITED: list[Any] = []
 """Connections of a parent process, kept so that nothing closes them by collecting them."""
 
 
 def _forget_all() -> None:
-    for stacks in list(_STACKS):
-        stacks.forget()
+    for stack in list(_STACKS):
+        stack.forget()
 
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forget_all)
 
 
-class StackTransport(_Stacks):
-    """The sync transport; safe to share between threads."""
+class _Slots:
+    """A semaphore for threads. threading's own is written in Python and costs ten times as much."""
 
-    def __init__(self, *arguments: Any) -> None:
-        super().__init__(*arguments)
-        self._slots = threading.Semaphore(self._limit)
+    def __init__(self, limit: int) -> None:
+        self._free: queue.SimpleQueue[None] = queue.SimpleQueue()
+        for _ in range(limit):
+            self._free.put(None)
 
-    def handle_request(self, request: Any) -> Any:
-        """Send one request; `extensions["deadline"]` is its time limit in `time.monotonic()` seconds."""
-        deadline = request.extensions.get("deadline")
+    def acquire(self, timeout: float | None) -> bool:
+        """Take a slot within `timeout` seconds; whether there was one."""
+        try:
+            self._free.get(timeout=timeout)
+        except queue.Empty:
+            return False
+        return True
+
+    def release(self) -> None:
+        """Give a slot back."""
+        self._free.put(None)
+
+
+class SyncStack(_Stack):
+    """For sync calls; safe to share between threads."""
+
+    kind = "HTTPConnection"
+    backend = SyncBackend
+
+    def _new_slots(self) -> _Slots:
+        return _Slots(self._limit)
+
+    def open(
+        self, method: str, target: Target, headers: RawHeaders, content: bytes, deadline: float | None
+    ) -> tuple[int, RawHeaders, SyncBody]:
+        """Send a request; status, headers and body of the answer. `deadline`: `time.monotonic()` seconds."""
         wait = None if deadline is None else max(deadline - time.monotonic(), 0.0)
         if not self._slots.acquire(timeout=wait):
             raise self._httpcore.PoolTimeout("no connection was free")
         connection: Connection | None = None
         try:
-            origin, core_request = self._request(request)
+            request = self._request(method, target, headers, content)
             while True:
-                connection = self._pop(origin) or self._connection(
-                    origin, self._httpcore.HTTPConnection, SyncBackend
-                )
-                self._busy.add(connection)
-                connection.link.deadline = deadline
-                connection.link.received = 0
+                connection = self._take(target, deadline)
                 try:
-                    core_response = connection.core.handle_request(core_request)
+                    response = connection.core.handle_request(request)
                     break
                 except self._stale:
                     if not connection.used or connection.link.received:
                         raise
-                    self._discard(connection)
+                    self._close(connection)
         except BaseException:
             self.release(None, connection)
             raise
-        return self._response(core_response, SyncBody(self, origin, connection, core_response.stream))
-
-    def release(self, origin: Origin | None, connection: Connection | None) -> None:
-        """Give a connection back, and its slot; it is kept when it can serve again."""
-        if connection is not None:
-            self._busy.discard(connection)
-            if origin is not None and connection.core.is_idle():
-                connection.used = True
-                self._idle.setdefault(origin, []).append(connection)
-            else:
-                connection.core.close()
-        self._slots.release()
-
-    def _discard(self, connection: Connection) -> None:
-        self._busy.discard(connection)
-        connection.core.close()
-
-    def forget(self) -> None:
-        """See `_Stacks.forget`."""
-        super().forget()
-        self._slots = threading.Semaphore(self._limit)
-
-    def close(self) -> None:
-        """Close every connection. Idempotent."""
-        for stack in self._idle.values():
-            while stack:
-                stack.pop().core.close()
-        for connection in list(self._busy):
-            self._discard(connection)
+        return response.status, response.headers, SyncBody(self, target.key, connection, response.stream)
 
 
-class SyncBody:
-    """The body of a response: gives its connection back when it has been read or closed."""
+class AsyncStack(_Stack):
+    """For the async calls of one event loop."""
 
-    __slots__ = ("_connection", "_iterator", "_origin", "_stream", "_transport", "connection")
+    kind = "AsyncHTTPConnection"
+    backend = AsyncBackend
 
-    def __init__(
-        self, transport: StackTransport, origin: Origin, connection: Connection, stream: Any
-    ) -> None:
-        self._transport = transport
-        self._origin = origin
-        self._connection: Connection | None = connection
-        self._stream = stream
-        self._iterator: Iterator[bytes] | None = None
-        self.connection = connection
+    def _new_slots(self) -> asyncio.Semaphore:
+        return asyncio.Semaphore(self._limit)
 
-    def __iter__(self) -> Iterator[bytes]:
-        """The bytes as they come."""
-        return iter(self._stream)
-
-    def close(self) -> None:
-        """Give the connection back. Idempotent."""
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            try:
-                self._stream.close()
-            finally:
-                self._transport.release(self._origin, connection)
-
-
-class AsyncStackTransport(_Stacks):
-    """The async transport, of one event loop."""
-
-    def __init__(self, *arguments: Any) -> None:
-        super().__init__(*arguments)
-        self._slots = asyncio.Semaphore(self._limit)
-
-    async def handle_async_request(self, request: Any) -> Any:
-        """See `StackTransport.handle_request`."""
-        deadline = request.extensions.get("deadline")
+    async def open(
+        self, method: str, target: Target, headers: RawHeaders, content: bytes, deadline: float | None
+    ) -> tuple[int, RawHeaders, AsyncBody]:
+        """`SyncStack.open`, async."""
         await self._acquire(deadline)
         connection: Connection | None = None
         try:
-            origin, core_request = self._request(request)
+            request = self._request(method, target, headers, content)
             while True:
-                connection = self._pop(origin) or self._connection(
-                    origin, self._httpcore.AsyncHTTPConnection, AsyncBackend
-                )
-                self._busy.add(connection)
-                connection.link.deadline = deadline
-                connection.link.received = 0
+                connection = self._take(target, deadline)
                 try:
-                    core_response = await connection.core.handle_async_request(core_request)
+                    response = await connection.core.handle_async_request(request)
                     break
                 except self._stale:
                     if not connection.used or connection.link.received:
                         raise
-                    self._discard(connection)
+                    self._close(connection)
         except BaseException:
             self.release(None, connection)
             raise
-        return self._response(core_response, AsyncBody(self, origin, connection, core_response.stream))
+        return response.status, response.headers, AsyncBody(self, target.key, connection, response.stream)
 
     async def _acquire(self, deadline: float | None) -> None:
         if not self._slots.locked():
@@ -258,53 +237,53 @@ class AsyncStackTransport(_Stacks):
         except TimeoutError as error:
             raise self._httpcore.PoolTimeout("no connection was free") from error
 
-    def release(self, origin: Origin | None, connection: Connection | None) -> None:
-        """See `StackTransport.release`."""
-        if connection is not None:
-            self._busy.discard(connection)
-            if origin is not None and connection.core.is_idle():
-                connection.used = True
-                self._idle.setdefault(origin, []).append(connection)
-            else:
-                abort(connection)
-        self._slots.release()
 
-    def _discard(self, connection: Connection) -> None:
-        self._busy.discard(connection)
-        abort(connection)
+class _Body:
+    """The body of an answer: gives its connection back when it has been read or closed."""
 
-    def forget(self) -> None:
-        """See `_Stacks.forget`."""
-        super().forget()
-        self._slots = asyncio.Semaphore(self._limit)
+    __slots__ = ("_connection", "_key", "_stack", "_stream", "link")
 
-    def abort(self) -> None:
-        """Close every connection at once; works when the loop is gone, too. Idempotent."""
-        for stack in self._idle.values():
-            while stack:
-                abort(stack.pop())
-        for connection in list(self._busy):
-            self._discard(connection)
-
-    async def aclose(self) -> None:
-        """`abort`, and let the loop take note of it."""
-        self.abort()
-        await asyncio.sleep(0)
-
-
-class AsyncBody:
-    """`SyncBody`, async."""
-
-    __slots__ = ("_connection", "_origin", "_stream", "_transport", "connection")
-
-    def __init__(
-        self, transport: AsyncStackTransport, origin: Origin, connection: Connection, stream: Any
-    ) -> None:
-        self._transport = transport
-        self._origin = origin
+    def __init__(self, stack: _Stack, key: str | None, connection: Connection, stream: Any) -> None:
+        self._stack = stack
+        self._key = key
         self._connection: Connection | None = connection
         self._stream = stream
-        self.connection = connection
+        self.link = connection.link
+
+    def abort(self) -> None:
+        """Drop the connection without I/O. Idempotent."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            self._stack.release(None, connection)
+
+    def _done(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            self._stack.release(self._key, connection)
+
+
+class SyncBody(_Body):
+    """A body read by sync code."""
+
+    __slots__ = ()
+
+    def __iter__(self) -> Iterator[bytes]:
+        """The bytes as they come."""
+        return iter(self._stream)
+
+    def close(self) -> None:
+        """Give the connection back. Idempotent."""
+        if self._connection is not None:
+            try:
+                self._stream.close()
+            finally:
+                self._done()
+
+
+class AsyncBody(_Body):
+    """A body read by async code."""
+
+    __slots__ = ()
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         """The bytes as they come."""
@@ -312,21 +291,8 @@ class AsyncBody:
 
     async def aclose(self) -> None:
         """Give the connection back. Idempotent."""
-        connection, self._connection = self._connection, None
-        if connection is not None:
+        if self._connection is not None:
             try:
                 await self._stream.aclose()
             finally:
-                self._transport.release(self._origin, connection)
-
-    def abort(self) -> None:
-        """Drop the connection without I/O. Idempotent."""
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            self._transport.release(None, connection)
-
-
-def abort(connection: Connection) -> None:
-    """Close an async connection without awaiting."""
-    if connection.link.stream is not None:
-        connection.link.stream.abort()
+                self._done()

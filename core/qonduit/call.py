@@ -35,7 +35,7 @@ class Call:
         tags: the caller's labels, the client's under the request's.
         state: a dict of this call's own, shared by its layers.
         started: `clock()` when the call began.
-        committed: whether a chunk has reached the caller: from then on nothing is tried again.
+        committed: whether chunks have been passed on, and no layer holds them back: from then on nothing is tried again.
     """
 
     __slots__ = (

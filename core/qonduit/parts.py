@@ -65,10 +65,10 @@ class StreamDecoder(Protocol):
     def request_id(self) -> str | None:
         """The provider's id of the request, from the headers or the events."""
 
-    def feed(self, data: bytes) -> Sequence[ChatChunk]:
+    def feed(self, data: bytes) -> list[ChatChunk]:
         """The chunks that `data` completes. Raises: APIError for an error event, ProtocolError for nonsense."""
 
-    def end(self) -> Sequence[ChatChunk]:
+    def end(self) -> list[ChatChunk]:
         """The chunks left when the bytes ended. Raises: StreamInterruptedError when the end mark is missing."""
 
 

@@ -44,7 +44,10 @@ class ProviderInfo:
 
     def owns(self, base_url: str) -> bool:
         """Whether `base_url` is on one of the provider's own hosts, by https."""
-        parts = urlsplit(base_url)
+        try:
+            parts = urlsplit(base_url)
+        except ValueError:  # no URL at all
+            return False
         host = parts.hostname or ""
         return parts.scheme == "https" and any(
             host.endswith(own) if own.startswith(".") else host == own for own in self.hosts

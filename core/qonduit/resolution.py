@@ -59,9 +59,9 @@ def resolve_profile(
     provider_name = values.pop("provider", None) or _recognize(values.get("base_url"))
     point = _plugins.entry_point(PROVIDERS, provider_name, "Provider")
     label = table[0] if table is not None else str(provider_name)
-    info: ProviderInfo = getattr(point.load(), "info", ProviderInfo())
     if table is not None:
-        check_trust(found, label, table[1], info, _strangers(table[1]))
+        check_trust(found, label, table[1])  # before any code that the file names is imported
+    info: ProviderInfo = getattr(point.load(), "info", ProviderInfo())
     options = table[1].options if table is not None else {}
     where = f"{found.path}: profiles.{label}" if table is not None else "options"
     provider = _plugins.load(point, "provider", options, f"{where}.options")
@@ -141,12 +141,6 @@ def _recognize(base_url: str | None) -> str:
     return fallback
 
 
-def _strangers(table: ProfileTable) -> list[str]:
-    known = _plugins.bundled(PLUGINS)
-    strangers = [name for name in table.plugins if name not in known]
-    return strangers if table.provider in _plugins.bundled(PROVIDERS) else [table.provider, *strangers]
-
-
 def _load_plugins(
     plugins: Sequence[PluginLike] | None, table: tuple[str, ProfileTable] | None, where: str
 ) -> list[tuple[str, object]]:
@@ -185,10 +179,15 @@ def _named_plugin(name: str, options: Mapping[str, Any], where: str) -> object:
 
 
 def _checked_url(base_url: str, origin: str, info: ProviderInfo) -> str:
-    parts = urlsplit(str(base_url))
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
+    try:
+        parts = urlsplit(str(base_url))
+        usable = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+    except ValueError:  # a port that is no number, an unclosed bracket
+        usable = False
+    if not usable:
+        shown = "the value" if "@" in str(base_url) else repr(str(base_url))  # before an @ stands a password
         raise ConfigurationError(
-            f"base_url ({origin}): {str(base_url)!r} is no URL with a scheme and a host; expected https://HOST/PATH."
+            f"base_url ({origin}): {shown} is no URL with a scheme and a host; expected https://HOST/PATH."
         )
     if parts.username or parts.password or parts.query or parts.fragment:
         raise ConfigurationError(

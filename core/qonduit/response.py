@@ -50,7 +50,7 @@ class ChatResponse(Value):
     cost: Cost | None = None
     warnings: tuple[str, ...] = ()
     status_code: int | None = 200
-    """The HTTP status of the answer; None when no provider was asked (a cache)."""
+    """The HTTP status of the provider's answer; None when there was none."""
     content: tuple[bytes, ...] = Field(default=(), repr=False, exclude=True)
     """The bytes that `raw` is read from, as they came."""
 
@@ -61,7 +61,7 @@ class ChatResponse(Value):
 
     @cached_property
     def raw(self) -> Any:
-        """The provider's own JSON, parsed when first asked for; None when there is none (a cache)."""
+        """The provider's own JSON, parsed when first asked for; None when there is none."""
         from pydantic_core import from_json  # noqa: PLC0415  # only who asks for raw pays for it
 
         from qonduit.sse import decode_events  # noqa: PLC0415
@@ -83,8 +83,12 @@ class ChatResponse(Value):
 
     def replace(self, **changes: Any) -> Self:
         """A copy with `changes`, checked like a new one. Raises: pydantic.ValidationError."""
+        if all(value.__class__ is _OWN.get(name) for name, value in changes.items()):
+            return self.model_copy(update=changes)  # of the very types: there is nothing to check
         fields = {name: self.__dict__[name] for name in type(self).model_fields}
         return type(self).model_validate({**fields, **changes})
 
 
 _COMPARED = tuple(name for name in ChatResponse.model_fields if name != "content")
+_OWN = {"complete": bool, "cached": bool, "cost": Cost, "warnings": tuple, "request_id": str}
+"""Fields that layers annotate, with the types that need no checking."""

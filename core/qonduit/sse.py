@@ -32,12 +32,13 @@ class EventDecoder:
     `max_event_bytes`.
     """
 
-    __slots__ = ("_buffer", "_comments", "_cr", "_data", "_event", "_max", "_size", "_started")
+    __slots__ = ("_between", "_buffer", "_comments", "_cr", "_data", "_event", "_max", "_size", "_started")
 
     def __init__(self, *, max_event_bytes: int = MAX_EVENT_BYTES) -> None:
         self._buffer = b""  # an unfinished line
         self._cr = False  # the last line ended at a CR: a LF that follows belongs to it
         self._started = False
+        self._between = False  # nothing of a next event has been seen yet
         self._data: list[bytes] = []
         self._comments: list[bytes] = []
         self._event = b""
@@ -46,6 +47,13 @@ class EventDecoder:
 
     def feed(self, data: bytes) -> list[Event]:
         """The events that `data` completes."""
+        if self._between and data[-2:] == b"\n\n" and b"\r" not in data and len(data) <= self._max:
+            events = _lone_lines(data)
+            if events is not None:
+                return events
+        return self._split(data)
+
+    def _split(self, data: bytes) -> list[Event]:
         if self._cr and data:
             self._cr = False
             if data[:1] == b"\n":
@@ -79,12 +87,13 @@ class EventDecoder:
                 self._field(line)
         if self._size + len(self._buffer) > self._max:
             raise self._too_large()
+        self._between = not (self._buffer or self._data or self._comments or self._event or self._cr)
         return events
 
     def end(self) -> list[Event]:
         """The event that was not closed by a blank line, if there is one."""
         line, self._buffer = self._buffer, b""
-        events = self.feed(line + b"\n\n") if line else []
+        events = self._split(line + b"\n\n") if line else []
         if self._data:
             events.append(self._dispatch())
         return events
@@ -99,6 +108,8 @@ class EventDecoder:
             self._event = value[1:] if value[:1] == b" " else value
         elif name == b"data":
             self._data.append(b"")
+        elif line.startswith(b"HTTP_STATUS/"):
+            self._comments.append(line)  # an older gateway forgets the colon before its comment
 
     def _grow(self, size: int) -> None:
         self._size += size
@@ -124,6 +135,19 @@ class EventDecoder:
             self._event = b""
         if self._comments:
             self._comments = []
+
+
+def _lone_lines(data: bytes) -> list[Event] | None:
+    """The events of whole bytes in which each event is one data line, by far the most common case; else None."""
+    events: list[Event] = []
+    for line in data[:-2].split(b"\n\n"):
+        if line[:6] != b"data: " or b"\n" in line:
+            return None
+        events.append(_make(Event, (line[6:], b"", ())))
+    return events
+
+
+_make = tuple.__new__
 
 
 def decode_events(body: bytes) -> list[Event]:

@@ -70,26 +70,32 @@ class Stream(_StreamBase[ChunkT]):
     """
 
     def __iter__(self) -> Iterator[ChunkT]:
-        """The stream itself."""
-        return self
+        """The chunks that are still to come."""
+        while True:
+            yield from self._batch
+            if not self._advance():
+                return
 
     def __next__(self) -> ChunkT:
         """The next chunk."""
-        for chunk in self._batch:
+        for chunk in self:
             return chunk
-        while self._flow is not None:
-            try:
-                item = advance(self._flow)
-            except BaseException:
-                self._failed()
-                raise
-            if item.__class__ is not list:
-                self._ended(item)
-                break
-            self._batch = iter(item)
-            for chunk in self._batch:
-                return chunk
         raise StopIteration
+
+    def _advance(self) -> bool:
+        """Get the next chunks; whether there were any."""
+        if self._flow is None:
+            return False
+        try:
+            item = advance(self._flow)
+        except BaseException:
+            self._failed()
+            raise
+        if item.__class__ is not list:
+            self._ended(item)
+            return False
+        self._batch = iter(item)
+        return True
 
     def close(self) -> None:
         """Leave the stream: every layer settles, `response` is what had arrived. Idempotent."""

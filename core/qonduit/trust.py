@@ -10,9 +10,9 @@ import json
 import os
 from pathlib import Path
 
+from qonduit import _plugins
 from qonduit.configuration import Configuration, ProfileTable
 from qonduit.errors import ConfigurationError
-from qonduit.provider import ProviderInfo
 
 
 def trusted_file() -> Path:
@@ -46,24 +46,30 @@ def trust(path: Path) -> None:
     part.replace(target)
 
 
-def check_trust(
-    configuration: Configuration, name: str, table: ProfileTable, info: ProviderInfo, strangers: list[str]
-) -> None:
-    """Raise ConfigurationError when the file was found, not named, and asks for what only a trusted one may.
+def demands(table: ProfileTable) -> list[str]:
+    """What a profile asks for that only a trusted file may have, in words. Imports nothing that is not bundled."""
+    providers, plugins = _plugins.bundled(_plugins.PROVIDERS), _plugins.bundled(_plugins.PLUGINS)
+    provider = providers.get(table.provider)
+    wanted: list[str] = []
+    if table.base_url is not None and not (provider and provider.load().info.owns(table.base_url)):
+        wanted.append(f"base_url is not a host of provider '{table.provider}'")
+    if table.proxy is not None:
+        wanted.append("it sets a proxy")
+    if table.api_key is not None and table.api_key.get_secret_value().startswith("file:"):
+        wanted.append("api_key reads a file")
+    strangers = [name for name in table.plugins if name not in plugins]
+    if provider is None:
+        strangers.insert(0, table.provider)
+    if strangers:
+        wanted.append(f"it loads what qonduit does not bundle ({', '.join(strangers)})")
+    return wanted
 
-    `strangers` are the plugins and providers that the profile names and qonduit does not bundle.
-    """
+
+def check_trust(configuration: Configuration, name: str, table: ProfileTable) -> None:
+    """Raise ConfigurationError when the file was found, not named, and asks for what only a trusted one may."""
     if configuration.named or configuration.path is None:
         return
-    reasons: list[str] = []
-    if table.base_url is not None and not info.owns(table.base_url):
-        reasons.append(f"base_url is not a host of provider '{table.provider}'")
-    if table.proxy is not None:
-        reasons.append("it sets a proxy")
-    if table.api_key is not None and table.api_key.get_secret_value().startswith("file:"):
-        reasons.append("api_key reads a file")
-    if strangers:
-        reasons.append(f"it loads what qonduit does not bundle ({', '.join(strangers)})")
+    reasons = demands(table)
     if not reasons or str(configuration.path.resolve()) in trusted_paths():
         return
     raise ConfigurationError(

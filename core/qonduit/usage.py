@@ -9,7 +9,8 @@ from pydantic import ConfigDict, Field, model_validator
 
 from qonduit.value import Value
 
-Tokens = Annotated[int, Field(strict=True, ge=0, lt=1 << 53)]
+MAX_TOKENS = 1 << 53
+Tokens = Annotated[int, Field(strict=True, ge=0, lt=MAX_TOKENS)]
 
 
 class Usage(Value):
@@ -64,30 +65,45 @@ class Usage(Value):
 
 
 def _flatten(wire: dict[str, Any]) -> dict[str, Any]:
-    """The flat fields of a wire's usage object, with the object itself as `raw`."""
-    read = wire.get("prompt_tokens_details") or wire.get("input_tokens_details") or {}
-    written = wire.get("completion_tokens_details") or wire.get("output_tokens_details") or {}
-    fields = {name: wire[name] for name in Usage.model_fields if wire.get(name) is not None}
-    for field, name in (("input_tokens", "prompt_tokens"), ("output_tokens", "completion_tokens")):
-        if fields.get(field) is None and wire.get(name) is not None:
-            fields[field] = wire[name]
-    if isinstance(read, dict):
-        # A marked cache says so by cache_type; the same counter otherwise means the implicit one.
-        cached = "explicit_cached_tokens" if read.get("cache_type") == "ephemeral" else "cached_tokens"
-        pairs = (
-            (cached, "cached_tokens"),
-            ("cache_write_tokens", "cache_creation_input_tokens"),
-            ("image_tokens", "image_tokens"),
-            ("audio_tokens", "audio_tokens"),
-            ("video_tokens", "video_tokens"),
-        )
-        for field, name in pairs:
-            if read.get(name) is not None:
-                fields[field] = read[name]
-    if isinstance(written, dict) and written.get("reasoning_tokens") is not None:
-        fields["reasoning_tokens"] = written["reasoning_tokens"]
-    if "total_tokens" not in fields and {"input_tokens", "output_tokens"} <= fields.keys():
+    """The flat fields of a wire's usage object, with the object itself as `raw`. What is no count is left out."""
+    fields: dict[str, Any] = {"raw": wire}
+    for name, value in wire.items():
+        field = _NAMES.get(name)
+        if field is not None:
+            if _is_count(value):
+                fields[field] = value
+        elif value.__class__ is dict and name in _DETAILS:
+            # A marked cache says so by cache_type; the same counter otherwise means the implicit one.
+            marked = value.get("cache_type") == "ephemeral"
+            for detail, count in value.items():
+                field = _DETAILS[name].get(detail)
+                if field is not None and _is_count(count):
+                    fields["explicit_cached_tokens" if marked and field == "cached_tokens" else field] = count
+    if "total_tokens" not in fields and "input_tokens" in fields and "output_tokens" in fields:
         # Older vision models leave the total out; it is the sum by definition.
         fields["total_tokens"] = fields["input_tokens"] + fields["output_tokens"]
-    fields["raw"] = wire
     return fields
+
+
+def _is_count(value: Any) -> bool:
+    return value.__class__ is int and 0 <= value < MAX_TOKENS
+
+
+_NAMES = {name: name for name in Usage.model_fields if name != "raw"} | {
+    "prompt_tokens": "input_tokens",
+    "completion_tokens": "output_tokens",
+}
+_READ = {
+    "cached_tokens": "cached_tokens",
+    "cache_creation_input_tokens": "cache_write_tokens",
+    "image_tokens": "image_tokens",
+    "audio_tokens": "audio_tokens",
+    "video_tokens": "video_tokens",
+}
+_WRITTEN = {"reasoning_tokens": "reasoning_tokens"}
+_DETAILS = {
+    "prompt_tokens_details": _READ,
+    "input_tokens_details": _READ,
+    "completion_tokens_details": _WRITTEN,
+    "output_tokens_details": _WRITTEN,
+}

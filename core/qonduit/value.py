@@ -38,3 +38,16 @@ def json_parser(model: type[ModelT]) -> Callable[[bytes], ModelT]:
     if not model.__pydantic_complete__:
         model.model_rebuild()
     return model.__pydantic_validator__.validate_json  # type: ignore[return-value]  # typed as giving Any
+
+
+def trusted(model: type[ModelT], fields: dict[str, Any]) -> ModelT:
+    """A `model` of fields that are all there and valid: what `model_construct` does, at a fraction of its cost."""
+    value = model.__new__(model)
+    _set(value, "__dict__", fields)
+    _set(value, "__pydantic_fields_set__", set(fields))
+    _set(value, "__pydantic_extra__", None)
+    _set(value, "__pydantic_private__", None)
+    return value
+
+
+_set = object.__setattr__

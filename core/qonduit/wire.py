@@ -2,8 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
+
+
+class Headers(Mapping[str, str]):
+    """The headers of an answer, looked up by name in any case; repeated ones are joined by a comma.
+
+    Made from the raw pairs; they are decoded when they are first looked at.
+    """
+
+    __slots__ = ("_decoded", "_pairs")
+
+    def __init__(self, pairs: Iterable[tuple[bytes, bytes]] = ()) -> None:
+        self._pairs = pairs
+        self._decoded: dict[str, str] | None = None
+
+    def _values(self) -> dict[str, str]:
+        if self._decoded is None:
+            values: dict[str, str] = {}
+            for raw_name, raw_value in self._pairs:
+                name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
+                values[name] = f"{values[name]}, {value}" if name in values else value
+            self._decoded = values
+        return self._decoded
+
+    def __getitem__(self, name: str) -> str:
+        """The value of a header."""
+        return self._values()[name.lower()]
+
+    def __iter__(self) -> Iterator[str]:
+        """The names, lower case."""
+        return iter(self._values())
+
+    def __len__(self) -> int:
+        """How many names there are."""
+        return len(self._values())
+
+    def __repr__(self) -> str:
+        """Shows the names only."""
+        return f"<Headers {', '.join(self)}>"
 
 
 class WireRequest(NamedTuple):
@@ -21,7 +59,8 @@ class WireRequest(NamedTuple):
 
     def with_headers(self, headers: Mapping[str, str]) -> WireRequest:
         """The same request with `headers` added; names are lower case."""
-        return self._replace(headers={**self.headers, **headers})
+        merged = {**self.headers, **headers}
+        return WireRequest(self.method, self.url, merged, self.content, self.stream, self.operation)
 
     def __repr__(self) -> str:
         """Shows neither header values nor content: they hold keys and prompts."""

@@ -48,18 +48,15 @@ class CachePlugin:
         key = cache_key(call.profile, call.request)
         kept = self._store.get(key)
         if kept is not None:
-            return kept
+            return kept.replace(cached=True)
         response: ChatResponse = yield call.request
         if response.complete:
-            # The bytes are what `raw` is read from: a kept answer has none, so an entry stays small.
-            self._store.put(key, response.replace(cached=True, content=(), status_code=None))
+            self._store.put(key, response)
         return None
 
 
 def cache_key(profile: Profile, request: ChatRequest) -> bytes:
     """The key of a request: a digest of all that its answer depends on. Two API keys never share an entry."""
-    digest = hashlib.sha256()
-    for part in (profile.provider, profile.base_url, profile.workspace or "", profile.key_id):
-        digest.update(part.encode() + b"\0")
-    digest.update(request.model_dump_json(exclude=_NOT_SENT, exclude_unset=True).encode())
-    return digest.digest()
+    origin = "\0".join((profile.provider, profile.base_url, profile.workspace or "", profile.key_id))
+    sent = request.__pydantic_serializer__.to_json(request, exclude=_NOT_SENT, exclude_unset=True)
+    return hashlib.sha256(origin.encode() + b"\0" + sent).digest()

@@ -129,7 +129,7 @@ class _Service:
         except Refusal as refusal:
             return _error_response(wire, refusal, request_id)
         finally:
-            permit.settle(answer.usage)
+            permit.settle(answer.usage if answer.choices else None)
         return _response(framing.plain(answer), request_id)
 
     async def _stream(self, request: ChatRequest, framing: Framing, run: _Run) -> AsyncIterator[bytes]:

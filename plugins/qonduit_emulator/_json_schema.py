@@ -14,10 +14,16 @@ from itertools import cycle
 from math import ceil, floor
 from typing import Any
 
+from qonduit_emulator._refusal import invalid_value
+
 Schema = Mapping[str, Any]
 
 MAX_DEPTH = 24
 """A schema nested or referring to itself deeper than this ends in null."""
+MAX_VALUES = 1_000
+"""A schema that asks for more values than this in all gets null for the rest."""
+MAX_HINT_CHARACTERS = 2_000
+"""Words and numbers are looked for in so much of the prompt."""
 
 _FORMATS = {
     "date": "2026-01-01",
@@ -39,7 +45,7 @@ class Hints:
     """Words and numbers taken from a prompt, handed out in their order and again from the start."""
 
     def __init__(self, prompt: str) -> None:
-        self._prompt = prompt
+        self._prompt = prompt = prompt[:MAX_HINT_CHARACTERS]
         names: list[str] = _QUOTED.findall(prompt) or _PROPER_NAME.findall(prompt) or self._places()
         self._words = cycle(names or [prompt.strip()[:40] or "example"])
         self._numbers = cycle([float(number) for number in _NUMBER.findall(prompt)[:100]] or [1.0])
@@ -66,17 +72,26 @@ class Hints:
 
 
 def sample(schema: Schema, hints: Hints) -> Any:
-    """A value for `schema`; an empty object for a schema that says nothing."""
-    return _Sampler(schema, hints).value(schema, 0)
+    """A value for `schema`; an empty object for a schema that says nothing.
+
+    Raises:
+        Refusal: the schema is not one: a keyword has a value of the wrong type.
+    """
+    try:
+        return _Sampler(schema, hints).value(schema, 0)
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        raise invalid_value(f"The JSON schema in tools or response_format is not valid: {error}") from None
 
 
 class _Sampler:
     def __init__(self, root: Schema, hints: Hints) -> None:
         self._root = root
         self._hints = hints
+        self._values = 0
 
     def value(self, schema: Any, depth: int) -> Any:
-        if not isinstance(schema, Mapping) or depth > MAX_DEPTH:
+        self._values += 1
+        if not isinstance(schema, Mapping) or depth > MAX_DEPTH or self._values > MAX_VALUES:
             return None
         schema = self._resolve(schema)
         given = self._given(schema)

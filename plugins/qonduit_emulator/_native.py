@@ -12,27 +12,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from qonduit_emulator._answer import Answer, Choice
-from qonduit_emulator._exchange import (
-    ChatRequest,
-    Delta,
-    FinishDelta,
-    GenerationPath,
-    MediaPart,
-    Message,
-    Part,
-    ReasoningDelta,
-    TextDelta,
-    TextPart,
-    ToolCallDelta,
-    Usage,
-)
+from qonduit_emulator._exchange import ChatRequest, GenerationPath, MediaPart, Message, Part, TextPart
 from qonduit_emulator._fields import Fields, parse_body, read_flag, read_object, read_text
 from qonduit_emulator._messages import ContentParser, parse_messages
 from qonduit_emulator._models import Model
+from qonduit_emulator._native_framing import NativeFraming, error_body, frame_error
 from qonduit_emulator._parameters import parse_parameters
 from qonduit_emulator._refusal import Refusal, invalid_parameter, missing_input, missing_model
-from qonduit_emulator._wire import dump, log_probabilities
+from qonduit_emulator._wire import dump
 
 
 class NativeWire:
@@ -69,7 +56,7 @@ class NativeWire:
 
     def error(self, refusal: Refusal, request_id: str) -> tuple[int, bytes]:
         """Status and body of an error answer."""
-        return refusal.native.status, dump(_error_body(refusal, request_id))
+        return refusal.native.status, dump(error_body(refusal, request_id))
 
     def error_stream(self, refusal: Refusal, request_id: str, headers: Mapping[str, str]) -> bytes | None:
         """A refused stream is HTTP 200 with one error event, but for what is refused before the stream.
@@ -78,7 +65,7 @@ class NativeWire:
         """
         if refusal.before_stream or not wants_stream(headers):
             return None
-        return _frame_error(1, refusal, request_id)
+        return frame_error(1, refusal, request_id)
 
 
 def wants_stream(headers: Mapping[str, str]) -> bool:
@@ -158,166 +145,3 @@ _CONTENT: Mapping[GenerationPath, ContentParser] = {
     "text": _parse_text_content,
     "multimodal": _parse_multimodal_content,
 }
-
-
-class NativeFraming:
-    """Frames one answer: plain, or as events numbered from 1.
-
-    Two habits of the real stream are kept: the last argument fragment of a tool call comes in the event
-    that carries the finish reason, and the event that opens the next tool call closes the one before with
-    empty arguments.
-    Source: captured traffic, 2025 (function calling, incremental).
-    """
-
-    def __init__(self, request: ChatRequest, model: Model, request_id: str) -> None:
-        self._request = request
-        self._model = model
-        self._request_id = request_id
-        asked = request.incremental_output
-        self._incremental = model.incremental_output if asked is None else asked
-        self._message_format = (
-            request.path == "multimodal"
-            or (request.result_format or model.result_format) == "message"
-            or bool(request.parameters.tools)
-            or request.parameters.n > 1
-        )
-        self._so_far = Answer()
-        self._held: ToolCallDelta | None = None
-        self._events = 0
-
-    def plain(self, answer: Answer) -> bytes:
-        """The body of an answer that is not streamed."""
-        choices = [
-            self._build_choice(number, choice, _all_calls(choice), choice.finish_reason or "null")
-            for number, choice in sorted(answer.choices.items())
-        ]
-        return dump(self._build_body(choices, answer.usage))
-
-    def delta(self, delta: Delta) -> bytes:
-        """The events for one delta; a tool call fragment is held until it is known whether it is the last."""
-        held, self._held = self._held, None
-        if isinstance(delta, ToolCallDelta):
-            self._held = delta
-            return self._frame(held) if held else b""
-        if held and isinstance(delta, FinishDelta):
-            return self._frame(held, delta)
-        return (self._frame(held) if held else b"") + self._frame(delta)
-
-    def end(self) -> bytes:
-        """Nothing: the stream ends with the connection."""
-        return b""
-
-    def error(self, refusal: Refusal) -> bytes:
-        """An error event with the next number."""
-        self._events += 1
-        return _frame_error(self._events, refusal, self._request_id)
-
-    def _frame(self, delta: Delta, finish: FinishDelta | None = None) -> bytes:
-        so_far = self._so_far.add(delta)
-        if finish is not None:
-            so_far = self._so_far.add(finish)
-        if self._incremental:
-            shown, calls = _only(delta), _fragments(delta)
-        else:
-            shown, calls = so_far, _all_calls(so_far)
-        reason = so_far.finish_reason or "null"
-        choice = self._build_choice(delta.choice, shown, calls, reason)
-        self._events += 1
-        body = self._build_body([choice], finish.usage if finish else delta.usage)
-        return _frame_event(self._events, "result", 200, dump(body))
-
-    def _build_choice(
-        self, number: int, choice: Choice, calls: list[dict[str, Any]], reason: str
-    ) -> dict[str, Any]:
-        message: dict[str, Any] = {"role": "assistant", "content": self._build_content(choice.text)}
-        if self._request.thinking:
-            message["reasoning_content"] = choice.reasoning
-        if calls:
-            message["tool_calls"] = calls
-        built: dict[str, Any] = {"message": message, "index": number, "finish_reason": reason}
-        if choice.tokens is not None:
-            built["logprobs"] = log_probabilities(choice.tokens, self._request.parameters.top_logprobs)
-        return built
-
-    def _build_content(self, text: str) -> str | list[dict[str, str]]:
-        if self._request.path == "text":
-            return text
-        return [{"text": text}] if text else []
-
-    def _build_body(self, choices: list[dict[str, Any]], usage: Usage) -> dict[str, Any]:
-        output: dict[str, Any] = {"choices": choices}
-        if not self._message_format:
-            choice = choices[0]
-            output = {"finish_reason": choice["finish_reason"], "text": choice["message"]["content"]}
-        return {"output": output, "usage": self._build_usage(usage), "request_id": self._request_id}
-
-    def _build_usage(self, usage: Usage) -> dict[str, Any]:
-        built: dict[str, Any] = {
-            "input_tokens": usage.input_tokens,
-            "output_tokens": usage.output_tokens,
-            "prompt_tokens_details": {"cached_tokens": usage.cached_tokens},
-        }
-        if self._model.total_tokens:
-            built["total_tokens"] = usage.total_tokens
-        if usage.reasoning_tokens is not None:
-            built["output_tokens_details"] = {"reasoning_tokens": usage.reasoning_tokens}
-        if usage.image_tokens is not None:
-            built["image_tokens"] = usage.image_tokens
-            built["input_tokens_details"] = {
-                "text_tokens": usage.input_tokens - usage.image_tokens,
-                "image_tokens": usage.image_tokens,
-            }
-        return built
-
-
-def _only(delta: Delta) -> Choice:
-    """A choice that holds this delta's own text and nothing before it."""
-    match delta:
-        case TextDelta():
-            return Choice(text=delta.text, tokens=None if delta.tokens is None else list(delta.tokens))
-        case ReasoningDelta():
-            return Choice(reasoning=delta.text)
-        case ToolCallDelta() | FinishDelta():
-            return Choice()
-
-
-def _fragments(delta: Delta) -> list[dict[str, Any]]:
-    if not isinstance(delta, ToolCallDelta):
-        return []
-    if delta.name is None:
-        return [_continuation(delta.index, delta.arguments)]
-    opening = {
-        "index": delta.index,
-        "id": delta.id,
-        "type": "function",
-        "function": {"name": delta.name, "arguments": delta.arguments},
-    }
-    return [_continuation(delta.index - 1, ""), opening] if delta.index else [opening]
-
-
-def _continuation(index: int, arguments: str) -> dict[str, Any]:
-    return {"index": index, "id": "", "type": "function", "function": {"arguments": arguments}}
-
-
-def _all_calls(choice: Choice) -> list[dict[str, Any]]:
-    return [
-        {
-            "index": index,
-            "id": call.id,
-            "type": "function",
-            "function": {"name": call.name, "arguments": call.arguments},
-        }
-        for index, call in enumerate(choice.tool_calls)
-    ]
-
-
-def _error_body(refusal: Refusal, request_id: str) -> dict[str, str]:
-    return {"code": refusal.native.code, "message": refusal.native.message, "request_id": request_id}
-
-
-def _frame_event(number: int, event: str, status: int, data: bytes) -> bytes:
-    return b"id:%d\nevent:%s\n:HTTP_STATUS/%d\ndata:%s\n\n" % (number, event.encode(), status, data)
-
-
-def _frame_error(number: int, refusal: Refusal, request_id: str) -> bytes:
-    return _frame_event(number, "error", refusal.native.status, dump(_error_body(refusal, request_id)))

@@ -17,6 +17,9 @@ import re
 from qonduit_emulator._exchange import ChatRequest, Tool, ToolCall
 from qonduit_emulator._json_schema import Hints, sample
 
+MAX_PROMPT_CHARACTERS = 100_000
+"""So much of the prompt is searched for tools."""
+
 _GENERAL = re.compile(r"\btools?\b|\bfunctions?\b|工具|调用|函数", re.IGNORECASE)
 _DULL_WORDS = frozenset(
     {"get", "the", "current", "list", "find", "fetch", "query", "call", "tool", "function", "now"}
@@ -75,6 +78,7 @@ def choose_calls(request: ChatRequest, prompt: str) -> tuple[ToolCall, ...]:
 
 
 def _asks_for(prompt: str, tool: Tool) -> bool:
+    prompt = prompt[:MAX_PROMPT_CHARACTERS]
     lowered = prompt.lower()
     if tool.name.lower() in lowered:
         return True

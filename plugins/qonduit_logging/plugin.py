@@ -47,75 +47,94 @@ class LoggingPlugin:
 
     def call(self, call: Call) -> MiddlewareFlow:
         """One record for the call."""
-        return (yield from self._recorded(call, "call", self._level))
+        started = call.clock()
+        try:
+            response: ChatResponse = yield call.request
+        except BaseException as error:
+            self._failed(call, "call", started, error)
+            raise
+        self._answered(call, "call", started, response, self._level)
+        return None
 
     def attempt(self, call: Call) -> MiddlewareFlow:
         """One record for one attempt."""
-        return (yield from self._recorded(call, "attempt", logging.DEBUG))
-
-    def _recorded(self, call: Call, kind: str, level: int) -> MiddlewareFlow:
         started = call.clock()
-        request = call.request
         try:
-            response: ChatResponse = yield request
+            response: ChatResponse = yield call.request
         except BaseException as error:
-            severity = max(level, logging.WARNING)
-            if self._logger.isEnabledFor(severity):
-                self._log(severity, call, kind, started, _failure(error))
+            self._failed(call, "attempt", started, error)
             raise
-        if self._logger.isEnabledFor(level):
-            self._log(level, call, kind, started, _answer(response))
+        self._answered(call, "attempt", started, response, logging.DEBUG)
         return None
 
-    def _log(self, level: int, call: Call, kind: str, started: float, ending: dict[str, Any]) -> None:
+    def _answered(self, call: Call, event: str, started: float, response: ChatResponse, level: int) -> None:
+        if not self._logger.isEnabledFor(level):
+            return
+        usage = response.usage
+        cost = response.cost
         fields: dict[str, Any] = {
-            "event": kind,
-            "profile": call.profile.name,
-            "provider": call.profile.provider,
-            "operation": call.operation,
-            "model": call.request.model,
-            "streamed": call.streamed,
-            "attempt": call.attempt,
-            "seconds": round(call.clock() - started, 6),
-            **ending,
+            **_common(call, event, started),
+            "outcome": "cached" if response.cached else "answered" if response.complete else "incomplete",
+            "status": response.status_code,
+            "request_id": response.request_id,
+            "finish_reason": response.choices[0].finish_reason if response.choices else None,
+            "input_tokens": usage.input_tokens if usage is not None else None,
+            "output_tokens": usage.output_tokens if usage is not None else None,
+            "cost": cost.amount if cost is not None else None,
+            "currency": cost.currency if cost is not None else None,
+            "warnings": response.warnings,
         }
-        if call.tags:
-            fields["tags"] = dict(call.tags)
-        line = " ".join(f"{name}={_shown(value)}" for name, value in fields.items() if value is not None)
-        self._logger.log(level, "%s", line, extra={"qonduit": fields})
+        self._log(level, fields)
+
+    def _failed(self, call: Call, event: str, started: float, error: BaseException) -> None:
+        level = max(self._level, logging.WARNING)
+        if not self._logger.isEnabledFor(level):
+            return
+        fields = {**_common(call, event, started), "error": type(error).__name__}
+        if isinstance(error, APIError):
+            fields |= {
+                "outcome": "failed",
+                "status": error.status_code,
+                "code": error.code,
+                "request_id": error.request_id,
+                "sent": error.outcome,
+            }
+        else:
+            fields["outcome"] = "failed" if isinstance(error, Exception) else "cancelled"
+        self._log(level, fields)
+
+    def _log(self, level: int, fields: dict[str, Any]) -> None:
+        # A record of its own making: the line of code that logs is always this one, so nobody need look for it.
+        record = self._logger.makeRecord(
+            self._logger.name, level, __file__, 0, _Line(fields), (), None, "call", {"qonduit": fields}
+        )
+        self._logger.handle(record)
 
 
-def _answer(response: ChatResponse) -> dict[str, Any]:
-    usage = response.usage
-    cost = response.cost
+def _common(call: Call, event: str, started: float) -> dict[str, Any]:
+    profile = call.profile
     return {
-        "outcome": "cached" if response.cached else "answered" if response.complete else "incomplete",
-        "status": response.status_code,
-        "request_id": response.request_id,
-        "finish_reason": response.choices[0].finish_reason if response.choices else None,
-        "input_tokens": usage.input_tokens if usage else None,
-        "output_tokens": usage.output_tokens if usage else None,
-        "cost": str(cost.amount) if cost and cost.amount is not None else None,
-        "currency": cost.currency if cost and cost.amount is not None else None,
-        "warnings": len(response.warnings) or None,
+        "event": event,
+        "profile": profile.name,
+        "provider": profile.provider,
+        "operation": call.operation,
+        "model": call.request.model,
+        "streamed": call.streamed,
+        "attempt": call.attempt,
+        "seconds": round(call.clock() - started, 6),
+        "tags": call.tags,
     }
 
 
-def _failure(error: BaseException) -> dict[str, Any]:
-    if not isinstance(error, APIError):
-        kind = "failed" if isinstance(error, Exception) else "cancelled"
-        return {"outcome": kind, "error": type(error).__name__}
-    return {
-        "outcome": "failed",
-        "error": type(error).__name__,
-        "status": error.status_code,
-        "code": error.code,
-        "request_id": error.request_id,
-        "sent": error.outcome,
-    }
+class _Line:
+    """The message of a record, made only when a handler asks for it."""
 
+    __slots__ = ("_fields",)
 
-def _shown(value: Any) -> str:
-    """A value in a line: control characters of what providers and callers say are escaped."""
-    text = str(value)
-    return text if text.isprintable() and " " not in text else ascii(text) if not text.isprintable() else repr(text)
+    def __init__(self, fields: dict[str, Any]) -> None:
+        self._fields = fields
+
+    def __str__(self) -> str:
+        """`name=value` of every field that says something; what is not printable is escaped."""
+        line = " ".join([f"{name}={value}" for name, value in self._fields.items() if value or value == 0])
+        return line if line.isprintable() else ascii(line)[1:-1]

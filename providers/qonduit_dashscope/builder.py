@@ -51,7 +51,7 @@ class NativeBuilder:
         headers = {"content-type": "application/json"}
         if profile.workspace:
             headers["x-dashscope-workspace"] = profile.workspace
-        self._plain = {**headers, "accept": "application/json"}
+        self._plain = headers
         # Either of the two headers asks for a stream; a gateway may strip one.
         self._streamed = {**headers, "accept": "text/event-stream", "x-dashscope-sse": "enable"}
 

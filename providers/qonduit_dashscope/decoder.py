@@ -56,15 +56,12 @@ class NativeDecoder:
 
     def end(self) -> list[ChatChunk]:
         """See `qonduit.parts.StreamDecoder`."""
-        chunks = self._chunks(self._events.end())
+        try:
+            chunks = self._chunks(self._events.end())
+        except ProtocolError:  # an event that was cut in two: the bytes ended, they are not wrong
+            chunks = []
         if not self.finished:
-            raise StreamInterruptedError(
-                "The stream ended without a finish_reason: the answer is cut."
-                if self._any
-                else "The stream ended before its first event: there is no answer.",
-                outcome="unknown",
-                retryable=not self._any,
-            )
+            raise self._cut()
         return chunks
 
     def _chunks(self, events: list[Event]) -> list[ChatChunk]:
@@ -73,21 +70,31 @@ class NativeDecoder:
             if self.finished:
                 break
             if event.data == b"[DONE]":
+                if not self._any:
+                    raise self._cut()
                 self.finished = True
-                if self._any:
-                    self.warnings.append(
-                        "The stream gave an end mark without a finish_reason; it is taken as whole."
-                    )
-                    chunks.append(self._usage_chunk())
+                self.warnings.append(
+                    "The stream gave an end mark without a finish_reason; it is taken as whole."
+                )
+                chunks.append(self._usage_chunk())
                 break
             body = self._body(event)
             chunk = self._chunk(body)
-            self._any = True
             if chunk is not None:
+                self._any = True
                 chunks.append(chunk)
             if self.finished:
                 chunks.append(self._usage_chunk())
         return chunks
+
+    def _cut(self) -> StreamInterruptedError:
+        return StreamInterruptedError(
+            "The stream ended without a finish_reason: the answer is cut."
+            if self._any
+            else "The stream ended before its first event: there is no answer.",
+            outcome="unknown",
+            retryable=not self._any,
+        )
 
     def _body(self, event: Event) -> dict[str, Any]:
         try:

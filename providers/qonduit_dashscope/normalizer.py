@@ -55,7 +55,7 @@ class NativeNormalizer:
                     "content": (response.content,),
                 }
             )
-        except ValidationError:
+        except (ValidationError, TypeError, AttributeError):
             raise _not_an_answer(response) from None
         if not answer.choices:
             raise _not_an_answer(response)
@@ -94,7 +94,7 @@ class NativeNormalizer:
             status=status,
             code=name,
             message=text,
-            request_id=body.get("request_id") or response.headers.get("x-request-id"),
+            request_id=_text(body.get("request_id")) or response.headers.get("x-request-id"),
             headers=response.headers,
             kind=special(name, text),
         )
@@ -159,6 +159,10 @@ def finish_reason(reason: Any, *, calling: bool) -> str | None:
 def usage_of(usage: Any) -> dict[str, Any] | None:
     """The usage object; an empty one says nothing."""
     return usage if isinstance(usage, dict) and usage else None
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) and value else None
 
 
 def _json(content: bytes) -> Any:

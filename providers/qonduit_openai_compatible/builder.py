@@ -75,9 +75,9 @@ class CompatibleBuilder:
         self._provider = profile.provider
         self._url = f"{profile.base_url}/chat/completions"
         headers = {"content-type": "application/json", **dialect.headers(profile)}
-        self._plain = {**headers, "accept": "application/json"}
+        self._plain = headers
         self._streamed = {**headers, "accept": "text/event-stream"}
-        self._fields = dialect.fields - dialect.unsupported
+        self._fields = set(dialect.fields - dialect.unsupported)
 
     def build(self, request: ChatRequest) -> WireRequest:
         """See `qonduit.parts.RequestBuilder`."""
@@ -104,7 +104,7 @@ class CompatibleBuilder:
         sent = request
         if any(_is_history(message) for message in request.messages):
             sent = request.model_copy(update={"messages": tuple(map(dialect.message, request.messages))})
-        content = sent.__pydantic_serializer__.to_json(sent, include=set(fields), exclude_none=True)
+        content = sent.__pydantic_serializer__.to_json(sent, include=fields, exclude_none=True)
         if body:
             content = content[:-1] + (b"," if len(content) > 2 else b"") + to_json(body)[1:]
         headers: Mapping[str, str] = self._streamed if request.stream else self._plain

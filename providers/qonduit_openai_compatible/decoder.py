@@ -48,15 +48,12 @@ class CompatibleDecoder:
 
     def end(self) -> list[ChatChunk]:
         """See `qonduit.parts.StreamDecoder`."""
-        chunks = self._chunks(self._events.end())
+        try:
+            chunks = self._chunks(self._events.end())
+        except ProtocolError:  # an event that was cut in two: the bytes ended, they are not wrong
+            chunks = []
         if not self.finished and len(self._ended) < self._expected:
-            raise StreamInterruptedError(
-                "The stream ended without its end mark: the answer is cut."
-                if self._any
-                else "The stream ended before its first event: there is no answer.",
-                outcome="unknown",
-                retryable=not self._any,
-            )
+            raise self._cut()
         self.finished = True
         return chunks
 
@@ -71,10 +68,10 @@ class CompatibleDecoder:
                 chunk = self._validate(data)
             except ValidationError:
                 chunk = self._mended(data)
-            if chunk.model_extra and "error" in chunk.model_extra and chunk.model_extra["error"]:
-                raise self._error(chunk.model_extra)
-            self._any = True
+            if (extra := chunk.__pydantic_extra__) and extra.get("error"):
+                raise self._error(extra)
             for choice in chunk.choices:
+                self._any = True
                 if choice.finish_reason is not None or choice.delta.tool_calls:
                     chunk = self._normalized(chunk)
                     break
@@ -82,11 +79,22 @@ class CompatibleDecoder:
         return chunks
 
     def _done(self) -> None:
+        if not self._any:
+            raise self._cut()
         self.finished = True
-        if self._any and len(self._ended) < self._expected:
+        if len(self._ended) < self._expected:
             self.warnings.append(
                 "The stream gave its end mark without a finish_reason; it is taken as whole."
             )
+
+    def _cut(self) -> StreamInterruptedError:
+        return StreamInterruptedError(
+            "The stream ended without its end mark: the answer is cut."
+            if self._any
+            else "The stream ended before its first event: there is no answer.",
+            outcome="unknown",
+            retryable=not self._any,
+        )
 
     def _normalized(self, chunk: ChatChunk) -> ChatChunk:
         """Finish reasons and tool ids in one form; remembers what has ended."""
@@ -110,7 +118,7 @@ class CompatibleDecoder:
         )
 
     def _mended(self, data: bytes) -> ChatChunk:
-        """A chunk that is nearly one: null where a list or an object belongs. Raises: ProtocolError."""
+        """A chunk that is nearly one: null where a list or an object belongs, a wrong usage. Raises: ProtocolError."""
         try:
             value = from_json(data, allow_inf_nan=False)
         except ValueError:
@@ -126,8 +134,10 @@ class CompatibleDecoder:
                 for choice in choices:
                     if isinstance(choice, dict) and choice.get("delta") is None:
                         choice["delta"] = {}
+            usage = value.get("usage")
+            usage = usage if isinstance(usage, dict) else None
             try:
-                return ChatChunk.model_validate({**value, "choices": choices})
+                return ChatChunk.model_validate({**value, "choices": choices, "usage": usage})
             except ValidationError:
                 pass
         raise ProtocolError(

@@ -13,7 +13,7 @@ from qonduit.errors import APIError, ProtocolError
 from qonduit.request import ChatRequest
 from qonduit.response import ChatResponse, Choice
 from qonduit.usage import Usage
-from qonduit.value import json_parser
+from qonduit.value import json_parser, trusted
 from qonduit.wire import WireResponse
 from qonduit_openai_compatible.builder import Dialect
 from qonduit_openai_compatible.decoder import CompatibleDecoder, finish_reason
@@ -60,22 +60,28 @@ class CompatibleNormalizer:
         try:
             answer: _Completion = json_parser(_Completion)(response.content)
         except ValidationError:
-            raise not_an_answer(self._provider, response) from None
+            answer = self._mended(response)
         if answer.error or not answer.choices:
             if answer.error:
                 raise self.error(response)
             raise not_an_answer(self._provider, response)
-        return ChatResponse(
-            id=answer.id,
-            model=answer.model or request.model,
-            created=answer.created,
-            choices=tuple(map(_normalized, answer.choices)),
-            usage=answer.usage,
-            request_id=response.headers.get("x-request-id") or answer.request_id or _uuid(answer.id),
-            provider=self._provider,
-            warnings=self._warnings(request),
-            status_code=response.status,
-            content=(response.content,),
+        return trusted(
+            ChatResponse,
+            {
+                "id": answer.id,
+                "model": answer.model or request.model,
+                "created": answer.created,
+                "choices": tuple(map(_normalized, answer.choices)),
+                "usage": answer.usage,
+                "request_id": response.headers.get("x-request-id") or answer.request_id or _uuid(answer.id),
+                "provider": self._provider,
+                "complete": True,
+                "cached": False,
+                "cost": None,
+                "warnings": self._warnings(request),
+                "status_code": response.status,
+                "content": (response.content,),
+            },
         )
 
     def decoder(self, request: ChatRequest, response: WireResponse) -> CompatibleDecoder:

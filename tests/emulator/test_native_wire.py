@@ -89,7 +89,7 @@ def test_either_header_asks_for_a_stream(http: httpx.Client, headers: dict[str, 
 
 
 def test_incremental_and_cumulative_streams_say_the_same(http: httpx.Client) -> None:
-    """Incremental pieces joined are the last cumulative text, which is the plain answer; usage grows to it."""
+    """Incremental pieces joined are the last cumulative text, the plain answer; usage grows to it."""
     plain = http.post(TEXT, json=body()).json()
     streams = {
         kind: events(http.post(TEXT, json=body(incremental_output=kind), headers=SSE))
@@ -143,7 +143,7 @@ def test_forced_tool_call_ends_with_stop(http: httpx.Client) -> None:
 
 
 def test_tool_fragments_have_empty_ids_and_end_in_the_last_event(http: httpx.Client) -> None:
-    """Continuations have id "" and no name; one event closes call 0 and opens call 1; the last has arguments."""
+    """Continuations have id "" and no name; one event closes call 0 and opens 1; the last has arguments."""
     request = body("杭州天气", tools=[WEATHER, CLOCK], parallel_tool_calls=True, incremental_output=True)
     chunks = events(http.post(TEXT, json=request, headers=SSE))
     fragments = [chunk["output"]["choices"][0]["message"]["tool_calls"] for chunk in chunks]

@@ -1,0 +1,430 @@
+"""The default transport: wire requests over HTTP.
+
+No cookies, no redirects, no compression, one SSL context for all. Everything is made when it is first needed: sync
+connections once, async ones per event loop. By default stacks of httpcore's connections serve; behind a proxy httpx's
+own transport; a client that was handed in is used through its own `send` and never closed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import importlib
+import os
+import ssl
+import threading
+import time
+import weakref
+from types import ModuleType
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+from qonduit._httpx import HttpxBody, check_client, http_library, proxied_transport, request_of
+from qonduit._stack import AsyncStack, RawHeaders, SyncStack, Target
+from qonduit.errors import (
+    APIConnectionError,
+    APITimeoutError,
+    BadRequestError,
+    ConfigurationError,
+    ProtocolError,
+    QonduitError,
+)
+from qonduit.profile import Profile
+from qonduit.wire import Headers, WireRequest, WireResponse
+
+MAX_BODY_BYTES = 64 * 1024 * 1024
+USER_AGENT = b"qonduit/0.1.0"
+
+
+@functools.cache
+def library(name: str) -> ModuleType:
+    """Import httpx or httpx2, httpcore or httpcore2. Raises: ConfigurationError when it is not installed."""
+    try:
+        return importlib.import_module(name)
+    except ImportError:
+        raise ConfigurationError(
+            f'http_library = "httpx2", but {name} is not installed: pip install "qonduit[httpx2]".'
+        ) from None
+
+
+class _Template(NamedTuple):
+    """What all requests to one URL share; `proxy` is None for a direct connection."""
+
+    target: Target
+    headers: RawHeaders
+    proxy: str | None
+
+
+class HttpTransport:
+    """The default `Transport`. `http_client` is a client of httpx or httpx2, sync or async, of the caller's own."""
+
+    def __init__(self, profile: Profile, http_client: Any = None) -> None:
+        self._profile = profile
+        self._client = http_client
+        self._httpx_name = (http_client is not None and http_library(http_client)) or profile.http_library
+        self._templates: dict[str, _Template] = {}
+        self._lock = threading.Lock()
+        self._sync: SyncStack | None = None
+        self._async: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, AsyncStack] = weakref.WeakKeyDictionary()
+        self._proxied: Any = None
+        self._async_proxied: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Any] = weakref.WeakKeyDictionary()
+        self._context: ssl.SSLContext | None = None
+
+    # What a request becomes, and what an answer means: the same for sync and async.
+
+    def _template(self, url: str) -> _Template:
+        template = self._templates.get(url)
+        if template is None:
+            core = library("httpcore" if self._profile.http_library == "httpx" else "httpcore2")
+            core_url = core.URL(url)
+            host = urlsplit(url).netloc.encode("ascii")
+            headers = [(b"host", host), (b"user-agent", USER_AGENT), (b"accept-encoding", b"identity")]
+            timeout = {"timeout": {"connect": self._profile.connect_timeout}}
+            target = Target(core_url, core_url.origin, str(core_url.origin), timeout)
+            template = self._templates[url] = _Template(target, headers, self._proxy(url))
+        return template
+
+    @staticmethod
+    def _headers(template: _Template, wire: WireRequest) -> RawHeaders:
+        try:
+            given = [(name.encode("ascii"), value.encode("ascii")) for name, value in wire.headers.items()]
+        except UnicodeEncodeError:
+            raise BadRequestError(
+                "The request was not sent: a header holds characters outside ASCII. Look at extra_headers."
+            ) from None
+        return [*template.headers, *given, (b"content-length", b"%d" % len(wire.content))]
+
+    def _opened(self, wire: WireRequest, status: int, pairs: RawHeaders, body: Any) -> HttpStream:
+        """An answer's head; refuses what was not asked for."""
+        headers = Headers(pairs)
+        return HttpStream(self, wire, status, headers, body)
+
+    def _check(self, stream: HttpStream) -> None:
+        encoding = stream.headers.get("content-encoding", "identity")
+        if encoding.strip().lower() not in {"", "identity"}:
+            raise ProtocolError(
+                f"The answer is compressed ({encoding[:20]!r}) though that was not asked for: a proxy on the way does "
+                "it. Switch that off, or use another base_url.",
+                status_code=stream.status,
+                outcome="unknown",
+            )
+
+    def explain(self, error: Exception, wire: WireRequest) -> Exception:
+        """Our own error for what httpx or httpcore raised: without their request, which holds the key."""
+        if isinstance(error, QonduitError):
+            return error
+        if isinstance(error, RuntimeError) and "closed" in str(error):
+            return APIConnectionError(f"The connection's client was closed: {error}.", outcome="not_sent")
+        names = {kind.__name__ for kind in type(error).__mro__}
+        host = urlsplit(wire.url).netloc
+        profile = self._profile
+        if "ConnectTimeout" in names:
+            return APITimeoutError(
+                f"{host} did not accept a connection within {profile.connect_timeout:g} s. "
+                "Is it the right host, is a proxy needed? The setting is connect_timeout.",
+                outcome="not_sent",
+                retryable=True,
+            )
+        if "PoolTimeout" in names:
+            return APITimeoutError(
+                f"All {profile.max_connections} connections to {host} were busy until the time was up. "
+                "Make fewer calls at once, or raise max_connections.",
+                outcome="not_sent",
+                retryable=True,
+            )
+        if names & {"ReadTimeout", "WriteTimeout", "TimeoutException"}:
+            return APITimeoutError(
+                f"{host} did not answer in time. The settings are timeout (seconds of one attempt, or of one gap in a "
+                "stream) and deadline (of the whole call).",
+                outcome="unknown",
+                retryable=True,
+            )
+        if names & {"ConnectError", "ProxyError"}:
+            reason = str(error) or type(error).__name__
+            return APIConnectionError(f"{host} cannot be reached: {reason}.", outcome="not_sent", retryable=True)
+        if "LocalProtocolError" in names:
+            # h11's own text would quote the header, and the header may be the key.
+            return BadRequestError(
+                "The request was not sent: a header holds characters that HTTP forbids. Look at extra_headers."
+            )
+        if names & {"RemoteProtocolError", "ReadError", "WriteError", "NetworkError", "TransportError"}:
+            return APIConnectionError(
+                f"The connection to {host} broke before the answer was whole.", outcome="unknown", retryable=True
+            )
+        return error
+
+    # Sync
+
+    def _open(self, wire: WireRequest, deadline: float | None) -> HttpStream:
+        template = self._template(wire.url)
+        headers = self._headers(template, wire)
+        if self._client is None and template.proxy is None:
+            if self._sync is None:
+                with self._lock:
+                    self._sync = self._sync or self._stack(SyncStack)
+            opened = self._sync.open(wire.method, template.target, headers, wire.content, deadline)
+            return self._opened(wire, *opened)
+        httpx = library(self._httpx_name)
+        request = request_of(
+            httpx, wire.method, wire.url, headers, wire.content, self._profile.connect_timeout, deadline
+        )
+        if self._client is not None:
+            check_client(self._client, "Client", "AsyncClient")
+            response = self._client.send(request, stream=True, follow_redirects=False)
+        else:
+            if self._proxied is None:
+                with self._lock:
+                    self._proxied = self._proxied or self._proxied_transport(template, asynchronous=False)
+            response = self._proxied.handle_request(request)
+        return self._opened(wire, response.status_code, response.headers.raw, HttpxBody(response))
+
+    def stream(self, wire: WireRequest, deadline: float | None) -> HttpStream:
+        """See `qonduit.parts.Transport`."""
+        try:
+            stream = self._open(wire, deadline)
+            try:
+                self._check(stream)
+            except BaseException:
+                stream.close()
+                raise
+        except Exception as error:
+            raise self.explain(error, wire) from None
+        return stream
+
+    def send(self, wire: WireRequest, deadline: float | None) -> WireResponse:
+        """See `qonduit.parts.Transport`."""
+        stream = self.stream(wire, deadline)
+        parts: list[bytes] = []
+        size = 0
+        try:
+            for part in stream.body:
+                size = _bounded(size + len(part))
+                parts.append(part)
+        except Exception as error:
+            raise self.explain(error, wire) from None
+        finally:
+            stream.body.close()
+        return WireResponse(stream.status, stream.headers, parts[0] if len(parts) == 1 else b"".join(parts), wire)
+
+    def close(self) -> None:
+        """Close every connection, async ones of every loop included. Idempotent."""
+        stack, self._sync = self._sync, None
+        if stack is not None:
+            stack.close()
+        proxied, self._proxied = self._proxied, None
+        if proxied is not None:
+            proxied.close()
+        for loop in list(self._async):
+            self._async.pop(loop).close()
+
+    # Async
+
+    async def _aopen(self, wire: WireRequest, deadline: float | None) -> HttpStream:
+        template = self._template(wire.url)
+        headers = self._headers(template, wire)
+        if self._client is None and template.proxy is None:
+            loop = asyncio.get_running_loop()
+            stack = self._async.get(loop)
+            if stack is None:
+                stack = self._async[loop] = self._stack(AsyncStack)
+            opened = await stack.open(wire.method, template.target, headers, wire.content, deadline)
+            return self._opened(wire, *opened)
+        httpx = library(self._httpx_name)
+        request = request_of(
+            httpx, wire.method, wire.url, headers, wire.content, self._profile.connect_timeout, deadline
+        )
+        if self._client is not None:
+            check_client(self._client, "AsyncClient", "Client")
+            response = await self._client.send(request, stream=True, follow_redirects=False)
+        else:
+            loop = asyncio.get_running_loop()
+            transport = self._async_proxied.get(loop)
+            if transport is None:
+                transport = self._async_proxied[loop] = self._proxied_transport(template, asynchronous=True)
+            response = await transport.handle_async_request(request)
+        return self._opened(wire, response.status_code, response.headers.raw, HttpxBody(response))
+
+    async def astream(self, wire: WireRequest, deadline: float | None) -> HttpStream:
+        """See `qonduit.parts.Transport`."""
+        try:
+            stream = await self._aopen(wire, deadline)
+            try:
+                self._check(stream)
+            except BaseException:
+                await stream.aclose()
+                raise
+        except Exception as error:
+            raise self.explain(error, wire) from None
+        return stream
+
+    async def asend(self, wire: WireRequest, deadline: float | None) -> WireResponse:
+        """See `qonduit.parts.Transport`."""
+        stream = await self.astream(wire, deadline)
+        parts: list[bytes] = []
+        size = 0
+        try:
+            async for part in stream.body:
+                size = _bounded(size + len(part))
+                parts.append(part)
+        except Exception as error:
+            raise self.explain(error, wire) from None
+        finally:
+            await stream.body.aclose()
+        return WireResponse(stream.status, stream.headers, parts[0] if len(parts) == 1 else b"".join(parts), wire)
+
+    async def aclose(self) -> None:
+        """Close the connections of every loop, and sync ones. Idempotent."""
+        proxied = self._async_proxied.pop(asyncio.get_running_loop(), None)
+        if proxied is not None:
+            await proxied.aclose()
+        self.close()
+        await asyncio.sleep(0)  # the loop takes note of the connections that were closed
+
+    # Making what carries
+
+    def _stack(self, kind: type[Any]) -> Any:
+        core = library("httpcore" if self._profile.http_library == "httpx" else "httpcore2")
+        return kind(core, self._ssl_context, self._profile.max_connections)
+
+    def _proxied_transport(self, template: _Template, *, asynchronous: bool) -> Any:
+        assert template.proxy is not None
+        return proxied_transport(
+            library(self._httpx_name),
+            template.proxy,
+            asynchronous=asynchronous,
+            limit=self._profile.max_connections,
+            context=self._ssl_context(),
+        )
+
+    def _proxy(self, url: str) -> str | None:
+        """The proxy for `url`: the profile's, or the environment's but for NO_PROXY."""
+        if self._profile.proxy is not None:
+            return self._profile.proxy.get_secret_value()
+        if not self._profile.trust_env or not any(
+            name.lower() in {"http_proxy", "https_proxy", "all_proxy"} for name in os.environ
+        ):
+            return None
+        import urllib.request  # noqa: PLC0415  # only who has a proxy pays for it
+
+        parts = urlsplit(url)
+        if parts.hostname is None or urllib.request.proxy_bypass(parts.netloc):
+            return None
+        proxies = urllib.request.getproxies()
+        return proxies.get(parts.scheme) or proxies.get("all")
+
+    def _ssl_context(self) -> ssl.SSLContext:
+        """One context for all connections: certifi's authorities, or those of SSL_CERT_FILE and SSL_CERT_DIR."""
+        if self._context is None:
+            file, folder = None, None
+            if self._profile.trust_env:
+                file, folder = os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR")
+            if not file and not folder:
+                import certifi  # noqa: PLC0415  # only who uses TLS pays for it
+
+                file = certifi.where()
+            self._context = ssl.create_default_context(cafile=file or None, capath=folder or None)
+        return self._context
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Refused: connections are not pickled."""
+        raise TypeError("A transport is not pickled. Build the client where it is used.")
+
+
+def _bounded(size: int) -> int:
+    if size > MAX_BODY_BYTES:
+        raise ProtocolError(f"The answer is larger than {MAX_BODY_BYTES} bytes; it was given up.", outcome="unknown")
+    return size
+
+
+class HttpStream:
+    """An opened answer, sync or async as it was opened. See `qonduit.parts.WireStream`.
+
+    Servers send each event as a chunk of its own, and httpcore gives each chunk by itself, though one read of the
+    connection may have brought many. So what one read brought is given together; `_waiting` keeps account of it.
+    """
+
+    __slots__ = ("_iterator", "_link", "_reads", "_transport", "_waiting", "_wire", "body", "headers", "status")
+
+    def __init__(self, transport: HttpTransport, wire: WireRequest, status: int, headers: Headers, body: Any) -> None:
+        self.status = status
+        self.headers = headers
+        self.body = body
+        self._transport = transport
+        self._wire = wire
+        self._link = body.link
+        self._reads = self._link.reads if self._link is not None else 0
+        self._waiting = 0
+        self._iterator: Any = None
+
+    def _more(self, data: bytes) -> bool:
+        """Whether a further chunk has come with `data`, so that it can be had without waiting.
+
+        A chunk is its size in hex, two line ends and the data. Where this counts wrong, it counts too much, and the
+        rest is given by the next read; more than 16 bytes left hold at least a size and a byte of data.
+        """
+        link = self._link
+        if link is None:
+            return False
+        if link.reads != self._reads:
+            self._reads = link.reads
+            self._waiting = link.last
+        size = len(data)
+        self._waiting -= size + (6 if size < 256 else 8 if size < 65536 else 12)
+        return self._waiting > 16
+
+    def read(self, deadline: float | None) -> bytes:
+        """The next bytes, b"" at the end."""
+        if self._link is not None:
+            self._link.deadline = deadline
+        if self._iterator is None:
+            self._iterator = iter(self.body)
+        parts: list[bytes] = []
+        try:
+            for data in self._iterator:
+                parts.append(data)
+                if not self._more(data):
+                    break
+        except Exception as error:
+            raise self._transport.explain(error, self._wire) from None
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    async def aread(self, deadline: float | None) -> bytes:
+        """`read`, async."""
+        if self._link is not None:
+            self._link.deadline = deadline
+        if self._iterator is None:
+            self._iterator = self.body.__aiter__()
+        parts: list[bytes] = []
+        try:
+            async for data in self._iterator:
+                parts.append(data)
+                if not self._more(data):
+                    break
+        except Exception as error:
+            raise self._transport.explain(error, self._wire) from None
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    def finish(self, deadline: float) -> None:
+        """Read the little that is left and give the connection back; close it when that fails."""
+        with contextlib.suppress(APIConnectionError):
+            while self.read(deadline) and time.monotonic() < deadline:
+                pass
+        self.body.close()
+
+    async def afinish(self, deadline: float) -> None:
+        """`finish`, async."""
+        with contextlib.suppress(APIConnectionError):
+            while await self.aread(deadline) and time.monotonic() < deadline:
+                pass
+        await self.body.aclose()
+
+    def close(self) -> None:
+        """Drop the answer and its connection. Idempotent."""
+        self.body.abort()
+
+    async def aclose(self) -> None:
+        """`close`, async."""
+        if self._link is None:
+            await self.body.aclose()
+        self.body.abort()

@@ -1,0 +1,106 @@
+"""`qonduit doctor`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from socket import socket
+
+from .conftest import CANARY, Command, Handler, Provider
+
+
+@contextmanager
+def free_port() -> Iterator[int]:
+    """A port that is bound, and that nobody listens at."""
+    with socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        yield bound.getsockname()[1]
+
+
+def test_all_is_well(local: Command, provider: Provider) -> None:
+    """File, origins, key's place, endpoint, retries and versions are shown; the exit code is 0."""
+    local.env["QONDUIT_TIMEOUT"] = "7"
+    done = local.run("doctor")
+    report = done.stdout
+    for hint in (
+        "Python 3.",
+        "httpx 0.",
+        "pydantic 2.",
+        "named.toml [profiles.local])",
+        "7.0 (variable QONDUIT_TIMEOUT)",
+        "the variable TEST_KEY",
+        "stamina is active",
+        "takes the key",
+        " ms ",
+        "All is well.",
+    ):
+        assert hint in report
+    assert (done.stderr, done.returncode) == ("", 0)
+    assert provider.keys == [f"Bearer {CANARY}"]
+
+
+def test_a_newcomer_has_no_key(command: Command) -> None:
+    """Without configuration and key the mend is named, and the exit code is 1."""
+    done = command.run("doctor")
+    assert "PROBLEM" in done.stdout
+    assert "DASHSCOPE_API_KEY" in done.stdout
+    assert done.returncode == 1
+
+
+def test_a_missing_key_does_not_hide_the_rest(command: Command) -> None:
+    """The settings and their origins are shown although the key is missing."""
+    command.configure('[profiles.a]\nprovider = "qwen"\nregion = "us-east-1"\n')
+    command.env["HTTPS_PROXY"] = f"http://user:{CANARY}@127.0.0.1:9"
+    done = command.run("doctor")
+    assert "No API key was found for profile 'a'" in done.stdout
+    assert "us-east-1" in done.stdout
+    assert "https http://127.0.0.1:9" in done.stdout
+    assert "dashscope-us.aliyuncs.com cannot be reached" in done.stdout
+    assert done.returncode == 1
+
+
+def test_a_refused_key_is_a_problem(local: Command, provider: Provider, monkeypatch) -> None:
+    """A 401 names the host and the mend."""
+    monkeypatch.setattr(Handler, "do_GET", lambda handler: handler.reply(b"{}", 401))
+    done = local.run("doctor")
+    assert "refuses the key (HTTP 401)" in done.stdout
+    assert done.returncode == 1
+
+
+def test_an_address_without_a_list_of_models_answers(local: Command, monkeypatch) -> None:
+    """A 404 is an answer: the endpoint is there."""
+    monkeypatch.setattr(Handler, "do_GET", lambda handler: handler.reply(b"{}", 404))
+    done = local.run("doctor")
+    assert "HTTP 404" in done.stdout
+    assert done.returncode == 0
+
+
+def test_an_address_where_nobody_listens(command: Command) -> None:
+    """A refused connection is a problem, not a traceback."""
+    with free_port() as port:
+        command.configure(
+            f'[profiles.a]\nprovider = "openai"\nbase_url = "http://127.0.0.1:{port}/v1"\n'
+            'api_key = "env:TEST_KEY"\n',
+            TEST_KEY=CANARY,
+        )
+        done = command.run("doctor")
+    assert f"127.0.0.1:{port} cannot be reached" in done.stdout
+    assert done.returncode == 1
+
+
+def test_a_wrong_configuration_is_a_problem(command: Command) -> None:
+    """What stops a client is reported with its mend."""
+    command.configure('[profiles.a]\nprovider = "qwenn"\n')
+    done = command.run("doctor")
+    assert "PROBLEM" in done.stdout
+    assert "'qwen'" in done.stdout
+    assert done.returncode == 1
+
+
+def test_a_file_that_is_not_toml_is_a_problem(command: Command) -> None:
+    """Even then the versions are shown."""
+    command.configure("=")
+    done = command.run("doctor")
+    assert "is not TOML" in done.stdout
+    assert "Python 3." in done.stdout
+    assert done.returncode == 1
