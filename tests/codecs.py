@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from qonduit._accumulate import Accumulator
+from tests.wires import DATE, REQUEST_ID
+
 from qonduit import ChatChunk, ChatRequest, ChatResponse, Profile, WireRequest, WireResponse
+from qonduit._accumulate import Accumulator
 from qonduit_dashscope import DashScopeProvider
 from qonduit_openai import OpenAIProvider
 from qonduit_qwen import QwenProvider
-from tests.wires import DATE, REQUEST_ID
 
 PROVIDERS: dict[str, Any] = {
     "openai": OpenAIProvider(),

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 import stamina
-
 from tests.servers import Reply, Request, ScriptedServer
 from tests.wires import WIRES, Wire
 

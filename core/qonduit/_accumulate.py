@@ -123,7 +123,7 @@ class _ToolCalls:
         if call is None:
             if not name:
                 raise ProtocolError(
-                    "A fragment of a tool call belongs to no call: it has neither a known id, a known index nor a name.",
+                    "A fragment of a tool call belongs to no call: it has no known id, no known index and no name.",
                     outcome="unknown",
                 )
             call = _ToolCallParts(fragment.id or None, fragment.type or "function", name)

@@ -81,9 +81,7 @@ def _complete(error: APIError, route: Route, call: Call, request: ChatRequest) -
         error.provider = route.profile.provider
     if error.model is None:
         error.model = request.model
-    sent = (
-        error.status_code is not None or error.outcome != "rejected" or not isinstance(error, BadRequestError)
-    )
+    sent = error.status_code is not None or error.outcome != "rejected" or not isinstance(error, BadRequestError)
     error.attempts = call.attempt if sent else 0
 
 
@@ -98,6 +96,11 @@ def _exchange(route: Route, call: Call, request: ChatRequest, wire: WireRequest)
         stream = yield from _authorized(route, wire, transport.stream, transport.astream, deadline)
         return (yield from _Reader(route, call, request, wire, stream, timeout).read(deadline))
     answer = yield from _authorized(route, wire, transport.send, transport.asend, deadline)
+    return (yield from _answer(route, call, request, answer))
+
+
+def _answer(route: Route, call: Call, request: ChatRequest, answer: WireResponse) -> Flow:
+    """What a whole answer means; replayed where the caller wants a stream."""
     normalizer = route.response_normalizer
     if not 200 <= answer.status < 300:
         raise normalizer.error(answer)
@@ -108,9 +111,7 @@ def _exchange(route: Route, call: Call, request: ChatRequest, wire: WireRequest)
     except Exception as error:
         raise _broken(route, "response normalizer", error) from error
     if call.streamed:
-        response = yield from deliver(
-            call, replay(response, usage=request.wants_usage_chunk), response
-        )
+        response = yield from deliver(call, replay(response, usage=request.wants_usage_chunk), response)
     return response
 
 
@@ -168,6 +169,9 @@ class _Reader:
         try:
             if not 200 <= stream.status < 300:
                 raise self._route.response_normalizer.error((yield from self._whole(deadline)))
+            if "json" in stream.headers.get("content-type", ""):
+                # A server that answers unstreamed, or with an error, in place of a stream.
+                return (yield from _answer(self._route, self._call, self._request, (yield from self._whole(deadline))))
             decoder = self._route.response_normalizer.decoder(self._request, self._head)
             response = yield from self._chunks(decoder, deadline)
         except GeneratorExit:
@@ -184,7 +188,7 @@ class _Reader:
         return response
 
     def _whole(self, deadline: float) -> Flow:
-        """The whole body of an error that answered a streamed request."""
+        """The whole body of what answered a streamed request unstreamed."""
         while data := (yield Effect(self._stream.read, self._stream.aread, (deadline,))):
             self._keep(data)
         yield Effect(self._stream.finish, self._stream.afinish, (deadline,))

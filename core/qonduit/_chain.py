@@ -47,9 +47,7 @@ class _Layer:
         generator = self._middleware.function(call)
         value: Any = None
         error: BaseException | None = None  # to be thrown into the generator
-        outcome: BaseException | None = (
-            None  # the inner flow's error, while the generator has not replaced it
-        )
+        outcome: BaseException | None = None  # the inner flow's error, while the generator has not replaced it
         response: ChatResponse | None = None  # the inner flow's answer
         held: list[ChatChunk] = []
         while True:
@@ -122,7 +120,7 @@ class _Layer:
         """The inner flow, with what this layer does to its chunks."""
         flow = self._inner(call, request)
         if self._middleware.stream == "buffer":
-            return pump(flow, on_batch=lambda chunks: held.extend(chunks) or [])
+            return pump(flow, on_batch=lambda chunks: _hold(chunks, held))
         return pump(flow, on_batch=lambda chunks: self._transform(call, chunks, held))
 
     def _transform(self, call: Call, chunks: list[ChatChunk], held: list[ChatChunk]) -> list[ChatChunk]:
@@ -136,9 +134,7 @@ class _Layer:
                 changed.extend(result)
         for chunk in changed:
             if not isinstance(chunk, ChatChunk):
-                raise self._broken(
-                    f"on_chunk gave {type(chunk).__name__}; expected a ChatChunk, several, or None"
-                )
+                raise self._broken(f"on_chunk gave {type(chunk).__name__}; expected a ChatChunk, several, or None")
         held.extend(changed)
         return changed
 
@@ -185,6 +181,11 @@ class _Layer:
                 type(failure).__name__,
                 exc_info=failure,
             )
+
+
+def _hold(chunks: list[ChatChunk], held: list[ChatChunk]) -> list[ChatChunk]:
+    held.extend(chunks)
+    return []
 
 
 def pump(flow: Flow, *, on_batch: OnBatch, thrown: BaseException | None = None) -> Flow:

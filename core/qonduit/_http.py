@@ -111,7 +111,10 @@ class HttpTransport:
             )
 
     def explain(self, error: Exception, wire: WireRequest) -> Exception:
-        """Our own error for what httpx or httpcore raised: without their request, which holds the key."""
+        """Our own error for what httpx or httpcore raised: without their request, which holds the key.
+
+        Raised after the `except`, not in it: there theirs would be its context, with the frames that hold the headers.
+        """
         if isinstance(error, QonduitError):
             return error
         if isinstance(error, RuntimeError) and "closed" in str(error):
@@ -188,9 +191,10 @@ class HttpTransport:
             except BaseException:
                 stream.close()
                 raise
-        except Exception as error:
-            raise self.explain(error, wire) from None
-        return stream
+            return stream
+        except Exception as error:  # noqa: BLE001  # explained
+            failure = self.explain(error, wire)
+        raise failure
 
     def send(self, wire: WireRequest, deadline: float | None) -> WireResponse:
         """See `qonduit.parts.Transport`."""
@@ -201,11 +205,13 @@ class HttpTransport:
             for part in stream.body:
                 size = _bounded(size + len(part))
                 parts.append(part)
-        except Exception as error:
-            raise self.explain(error, wire) from None
+            content = parts[0] if len(parts) == 1 else b"".join(parts)
+            return WireResponse(stream.status, stream.headers, content, wire)
+        except Exception as error:  # noqa: BLE001  # explained
+            failure = self.explain(error, wire)
         finally:
             stream.body.close()
-        return WireResponse(stream.status, stream.headers, parts[0] if len(parts) == 1 else b"".join(parts), wire)
+        raise failure
 
     def close(self) -> None:
         """Close every connection, async ones of every loop included. Idempotent."""
@@ -254,9 +260,10 @@ class HttpTransport:
             except BaseException:
                 await stream.aclose()
                 raise
-        except Exception as error:
-            raise self.explain(error, wire) from None
-        return stream
+            return stream
+        except Exception as error:  # noqa: BLE001  # explained
+            failure = self.explain(error, wire)
+        raise failure
 
     async def asend(self, wire: WireRequest, deadline: float | None) -> WireResponse:
         """See `qonduit.parts.Transport`."""
@@ -267,11 +274,13 @@ class HttpTransport:
             async for part in stream.body:
                 size = _bounded(size + len(part))
                 parts.append(part)
-        except Exception as error:
-            raise self.explain(error, wire) from None
+            content = parts[0] if len(parts) == 1 else b"".join(parts)
+            return WireResponse(stream.status, stream.headers, content, wire)
+        except Exception as error:  # noqa: BLE001  # explained
+            failure = self.explain(error, wire)
         finally:
             await stream.body.aclose()
-        return WireResponse(stream.status, stream.headers, parts[0] if len(parts) == 1 else b"".join(parts), wire)
+        raise failure
 
     async def aclose(self) -> None:
         """Close the connections of every loop, and sync ones. Idempotent."""
@@ -344,7 +353,18 @@ class HttpStream:
     connection may have brought many. So what one read brought is given together; `_waiting` keeps account of it.
     """
 
-    __slots__ = ("_iterator", "_link", "_reads", "_transport", "_waiting", "_wire", "body", "headers", "status")
+    __slots__ = (
+        "_failure",
+        "_iterator",
+        "_link",
+        "_reads",
+        "_transport",
+        "_waiting",
+        "_wire",
+        "body",
+        "headers",
+        "status",
+    )
 
     def __init__(self, transport: HttpTransport, wire: WireRequest, status: int, headers: Headers, body: Any) -> None:
         self.status = status
@@ -355,6 +375,7 @@ class HttpStream:
         self._link = body.link
         self._reads = self._link.reads if self._link is not None else 0
         self._waiting = 0
+        self._failure: Exception | None = None
         self._iterator: Any = None
 
     def _more(self, data: bytes) -> bool:
@@ -373,6 +394,12 @@ class HttpStream:
         self._waiting -= size + (6 if size < 256 else 8 if size < 65536 else 12)
         return self._waiting > 16
 
+    def _brought(self, parts: list[bytes]) -> bytes:
+        """What a read brought; a failure is raised once what came before it has been given."""
+        if self._failure is not None and not parts:
+            raise self._failure from None
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
     def read(self, deadline: float | None) -> bytes:
         """The next bytes, b"" at the end."""
         if self._link is not None:
@@ -381,13 +408,14 @@ class HttpStream:
             self._iterator = iter(self.body)
         parts: list[bytes] = []
         try:
-            for data in self._iterator:
-                parts.append(data)
-                if not self._more(data):
-                    break
-        except Exception as error:
-            raise self._transport.explain(error, self._wire) from None
-        return parts[0] if len(parts) == 1 else b"".join(parts)
+            if self._failure is None:
+                for data in self._iterator:
+                    parts.append(data)
+                    if not self._more(data):
+                        break
+        except Exception as error:  # noqa: BLE001  # explained
+            self._failure = self._transport.explain(error, self._wire)
+        return self._brought(parts)
 
     async def aread(self, deadline: float | None) -> bytes:
         """`read`, async."""
@@ -397,13 +425,14 @@ class HttpStream:
             self._iterator = self.body.__aiter__()
         parts: list[bytes] = []
         try:
-            async for data in self._iterator:
-                parts.append(data)
-                if not self._more(data):
-                    break
-        except Exception as error:
-            raise self._transport.explain(error, self._wire) from None
-        return parts[0] if len(parts) == 1 else b"".join(parts)
+            if self._failure is None:
+                async for data in self._iterator:
+                    parts.append(data)
+                    if not self._more(data):
+                        break
+        except Exception as error:  # noqa: BLE001  # explained
+            self._failure = self._transport.explain(error, self._wire)
+        return self._brought(parts)
 
     def finish(self, deadline: float) -> None:
         """Read the little that is left and give the connection back; close it when that fails."""

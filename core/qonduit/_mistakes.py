@@ -50,9 +50,7 @@ def describe_mistakes(
         place = prefix + _place(location)
         sentence = _describe(item["type"], item["msg"], item.get("ctx", {}), location, model, unknown)
         # A union reports each of its branches: one sentence a place is enough.
-        sentences[place] = (
-            f"{sentences[place]} or {sentence}" if place in sentences else f"{place}: {sentence}"
-        )
+        sentences[place] = f"{sentences[place]} or {sentence}" if place in sentences else f"{place}: {sentence}"
     return list(sentences.values())
 
 

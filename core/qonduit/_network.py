@@ -324,9 +324,7 @@ class AsyncStream(asyncio.Protocol):
         assert self._transport is not None
         try:
             async with asyncio.timeout(self._link.remaining(timeout)):
-                transport = await loop.start_tls(
-                    self._transport, self, ssl_context, server_hostname=server_hostname
-                )
+                transport = await loop.start_tls(self._transport, self, ssl_context, server_hostname=server_hostname)
         except TimeoutError as error:
             self.abort()
             raise self._link.httpcore.ConnectTimeout(str(error)) from error
@@ -338,9 +336,7 @@ class AsyncStream(asyncio.Protocol):
 
     def get_extra_info(self, info: str) -> Any:
         if info == "is_readable":
-            return bool(
-                self._ended or self._buffer or self._transport is None or self._transport.is_closing()
-            )
+            return bool(self._ended or self._buffer or self._transport is None or self._transport.is_closing())
         return None if self._transport is None else self._transport.get_extra_info(info)
 
 

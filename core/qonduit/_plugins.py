@@ -95,9 +95,7 @@ class _Bare:
 class Plugins:
     """The plugins of one route: defaults, one provider, and those that the profile names."""
 
-    def __init__(
-        self, defaults: object, provider: tuple[str, object], plugins: Iterable[tuple[str, object]]
-    ) -> None:
+    def __init__(self, defaults: object, provider: tuple[str, object], plugins: Iterable[tuple[str, object]]) -> None:
         self._manager = pluggy.PluginManager("qonduit")
         self._manager.add_hookspecs(hookspecs)
         self._register("qonduit's defaults", defaults)
@@ -121,27 +119,32 @@ class Plugins:
     def auth(self, profile: Profile, credentials: Credentials) -> parts.Auth:
         """The route's auth."""
         found = self._manager.hook.qonduit_auth(profile=profile, credentials=credentials)
-        return self._checked("qonduit_auth", found, parts.Auth)
+        part: parts.Auth = self._checked("qonduit_auth", found, parts.Auth)
+        return part
 
     def request_builder(self, profile: Profile) -> parts.RequestBuilder:
         """The route's request builder."""
         found = self._manager.hook.qonduit_request_builder(profile=profile)
-        return self._checked("qonduit_request_builder", found, parts.RequestBuilder)
+        part: parts.RequestBuilder = self._checked("qonduit_request_builder", found, parts.RequestBuilder)
+        return part
 
     def transport(self, profile: Profile) -> parts.Transport:
         """The route's transport."""
         found = self._manager.hook.qonduit_transport(profile=profile)
-        return self._checked("qonduit_transport", found, parts.Transport)
+        part: parts.Transport = self._checked("qonduit_transport", found, parts.Transport)
+        return part
 
     def response_normalizer(self, profile: Profile) -> parts.ResponseNormalizer:
         """The route's response normalizer."""
         found = self._manager.hook.qonduit_response_normalizer(profile=profile)
-        return self._checked("qonduit_response_normalizer", found, parts.ResponseNormalizer)
+        part: parts.ResponseNormalizer = self._checked("qonduit_response_normalizer", found, parts.ResponseNormalizer)
+        return part
 
     def retry_policy(self, profile: Profile) -> parts.RetryPolicy:
         """The route's retry policy."""
         found = self._manager.hook.qonduit_retry_policy(profile=profile)
-        return self._checked("qonduit_retry_policy", found, parts.RetryPolicy)
+        part: parts.RetryPolicy = self._checked("qonduit_retry_policy", found, parts.RetryPolicy)
+        return part
 
     def middleware(self, profile: Profile) -> list[Middleware]:
         """All middleware, in the order in which the profile names the plugins."""
@@ -153,7 +156,7 @@ class Plugins:
             layers.extend(self._checked("qonduit_middleware", layer, Middleware) for layer in several)
         return layers
 
-    def _checked(self, hook: str, found: Any, kind: type[Any]) -> Any:
+    def _checked(self, hook: str, found: Any, kind: Any) -> Any:
         if isinstance(found, kind):
             return found
         givers = ", ".join(
@@ -162,13 +165,9 @@ class Plugins:
         )
         if inspect.iscoroutine(found):
             found.close()
-            raise PluginError(
-                f"{hook} of {givers} is an async function. Write it with 'def': hooks do no I/O."
-            )
+            raise PluginError(f"{hook} of {givers} is an async function. Write it with 'def': hooks do no I/O.")
         if found is None:
-            raise PluginError(
-                f"No plugin gave a {kind.__name__}: {hook} is implemented by {givers or 'none'}."
-            )
+            raise PluginError(f"No plugin gave a {kind.__name__}: {hook} is implemented by {givers or 'none'}.")
         expected = ", ".join(sorted(name for name in vars(kind) if not name.startswith("_")))
         raise PluginError(
             f"{hook} of one of {givers} gave {type(found).__name__}; expected a {kind.__name__}"
@@ -188,9 +187,7 @@ def _sourced(name: str, plugin: object) -> str:
 
 def _check_marks(name: str, plugin: object) -> None:
     """A hook without its mark would never be called; a plugin without any is a mistake."""
-    members = {
-        member: getattr(plugin, member, None) for member in dir(plugin) if member.startswith("qonduit_")
-    }
+    members = {member: getattr(plugin, member, None) for member in dir(plugin) if member.startswith("qonduit_")}
     for member, function in members.items():
         if callable(function) and not hasattr(function, "qonduit_impl"):
             raise PluginError(
@@ -198,8 +195,8 @@ def _check_marks(name: str, plugin: object) -> None:
             )
     if not members:
         raise PluginError(
-            f"{_sourced(name, plugin)}: {type(plugin).__name__} implements no hook. Implement one of {', '.join(HOOKS)}, marked @hookimpl; "
-            "or pass a middleware made by @middleware."
+            f"{_sourced(name, plugin)}: {type(plugin).__name__} implements no hook. Implement one of "
+            f"{', '.join(HOOKS)}, marked @hookimpl; or pass a middleware made by @middleware."
         )
 
 
@@ -207,11 +204,11 @@ def _explain(name: str, plugin: object, error: pluggy.PluginValidationError) -> 
     unknown = [
         member
         for member in dir(plugin)
-        if member.startswith("qonduit_")
-        and member not in HOOKS
-        and hasattr(getattr(plugin, member), "qonduit_impl")
+        if member.startswith("qonduit_") and member not in HOOKS and hasattr(getattr(plugin, member), "qonduit_impl")
     ]
     if unknown:
         return f"{name}: there is no hook '{unknown[0]}'{nearest(unknown[0], HOOKS)}."
     detail = " ".join(str(error).split())
-    return f"{name}: a hook has a wrong signature. Take arguments of the spec by their names, or leave them out. {detail}"
+    return (
+        f"{name}: a hook has a wrong signature. Take arguments of the spec by their names, or leave them out. {detail}"
+    )

@@ -135,9 +135,7 @@ class _Decision:
             delay = self._route.retry_policy.delay(error, attempt)
             given_up = delay is None or not 0 <= delay < float("inf")
         except Exception as failure:  # noqa: BLE001  # a hook that raises would replace the provider's error
-            error.add_note(
-                f"The retry policy failed ({type(failure).__name__}), so the call was not tried again."
-            )
+            error.add_note(f"The retry policy failed ({type(failure).__name__}), so the call was not tried again.")
             return None
         if delay is None or given_up:
             if error.retryable and error.retry_after is not None and error.retry_after > MAX_RETRY_AFTER:
@@ -148,16 +146,12 @@ class _Decision:
             error.add_note(f"Not tried again: waiting {delay:.1f} s would pass the call's deadline.")
             return None
         if not self._route.retry_budget.take():
-            error.add_note(
-                "Not tried again: the retry budget of this client is used up; the provider keeps failing."
-            )
+            error.add_note("Not tried again: the retry budget of this client is used up; the provider keeps failing.")
             return None
         return delay
 
 
-def _run(
-    again: Callable[[], Flow], decision: _Decision, first: APIError
-) -> tuple[Flow, ChatResponse | list[Any]]:
+def _run(again: Callable[[], Flow], decision: _Decision, first: APIError) -> tuple[Flow, ChatResponse | list[Any]]:
     import stamina  # noqa: PLC0415  # only a call that failed pays for it
 
     failed: APIError | None = first

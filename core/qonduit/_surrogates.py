@@ -12,11 +12,7 @@ def surrogate_in(value: Any, place: str = "") -> str | None:
     """The place of the first text with a lone surrogate, e.g. `messages[0].content`; None when there is none."""
     match value:
         case str():
-            return (
-                (place or "the text")
-                if any("\ud800" <= character <= "\udfff" for character in value)
-                else None
-            )
+            return (place or "the text") if any("\ud800" <= character <= "\udfff" for character in value) else None
         case BaseModel():
             return _first((value.__dict__ | (value.model_extra or {})).items(), place)
         case Mapping():

@@ -35,7 +35,7 @@ class Call:
         tags: the caller's labels, the client's under the request's.
         state: a dict of this call's own, shared by its layers.
         started: `clock()` when the call began.
-        committed: whether chunks have been passed on, and no layer holds them back: from then on nothing is tried again.
+        committed: whether chunks have been passed on and no layer holds them back: nothing is tried again then.
     """
 
     __slots__ = (
@@ -101,10 +101,10 @@ class Call:
 async def _within(
     function: Callable[..., Any],
     async_function: Callable[..., Awaitable[Any]] | None,
-    timeout: float,
+    seconds: float,
     *args: Any,
 ) -> Any:
-    async with asyncio.timeout(timeout):
+    async with asyncio.timeout(seconds):
         if async_function is None:
             return await asyncio.to_thread(function, *args)
         return await async_function(*args)

@@ -76,13 +76,15 @@ def classify(
 ) -> APIStatusError:
     """The error of an answer. `kind` overrides the table, for a code whose meaning depends on more than itself."""
     if kind is None and code:
-        kind = table.get((status or 0, code)) or table.get(code)
+        kind = table.get((status or 0, code)) or _fitting(table.get(code), status)
     if status is None and kind is not None:
         status = kind.status
     error_class = kind.error if kind is not None else class_of(status or 0)
     retryable = status in RETRYABLE if kind is None or kind.retryable is None else kind.retryable
     outcome: Outcome = "unknown" if status in UNKNOWN_OUTCOME else "rejected"
     mend = kind.mend if kind is not None and kind.mend else _MENDS.get(error_class, "")
+    if status is not None and 300 <= status < 400:
+        mend = "Redirects are not followed, so that a key never leaves its host: set base_url to the new address."
     head = f"{provider} answered {status if status is not None else 'with an error'}"
     said = f"{f' ({shown(code, 80)})' if code else ''}{f': {shown(message, 500)}' if message else ''}"
     sentence = (head + said).rstrip()
@@ -97,6 +99,18 @@ def classify(
         retryable=retryable,
         outcome=outcome,
     )
+
+
+def _fitting(kind: Kind | None, status: int | None) -> Kind | None:
+    """`kind`, unless the status says otherwise: names mislead, and `InternalError…` with 400 is the request's fault.
+
+    What is final by its code (a used-up quota, a content filter) is final under any status below 500.
+    """
+    if kind is None or status is None or kind.status in {None, status}:
+        return kind
+    if status >= 500:
+        return kind if kind.status >= 500 else None
+    return kind if kind.retryable is False else None
 
 
 def shown(text: str, limit: int) -> str:

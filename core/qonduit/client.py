@@ -22,7 +22,7 @@ from qonduit.errors import BadRequestError, ConfigurationError
 from qonduit.middlewares import Middleware, ordered
 from qonduit.profile import Profile
 from qonduit.request import ChatParameters, ChatRequest, MessageLike
-from qonduit.resolution import resolve_profile
+from qonduit.resolution import changed_profile, resolve_profile
 from qonduit.response import ChatResponse
 from qonduit.route import Route
 from qonduit.streams import AsyncStream, Stream
@@ -43,7 +43,7 @@ class _ClientBase:
         deadline: seconds for all of a call; none by default.
         max_retries: 0 to 5.
         http_client: a client of httpx or httpx2 to send with; it is never closed by qonduit.
-        plugins: names, `(name, options)` pairs, plugin objects or middleware, outermost first; in place of the profile's.
+        plugins: names, `(name, options)` pairs, plugin objects or middleware, outermost first, for the profile's.
         config: a configuration file.
         tags: labels of every call, for logs and costs.
 
@@ -143,35 +143,29 @@ class _ClientBase:
         credentials = None if api_key is None else resolve(api_key, "api_key", {})
         if credentials is not None:
             changes["key_id"] = credentials.key_id
-        profile = route.profile.replace(**changes) if changes else route.profile
+        profile = changed_profile(route.profile, changes) if changes else route.profile
         auth = route.auth if credentials is None else self._plugins.auth(profile, credentials)
         other = type(self).__new__(type(self))
         other.__dict__.update(self.__dict__)
-        other._shared = True  # noqa: SLF001  # of the same class
-        other._tags = {**self._tags, **(tags or {})}  # noqa: SLF001
-        other._use(  # noqa: SLF001
+        other._shared = True  # of the same class
+        other._tags = {**self._tags, **(tags or {})}
+        other._use(
             Route(
                 profile=profile,
                 auth=auth,
                 request_builder=route.request_builder,
                 transport=route.transport,
                 response_normalizer=route.response_normalizer,
-                retry_policy=self._plugins.retry_policy(profile)
-                if max_retries is not None
-                else route.retry_policy,
+                retry_policy=self._plugins.retry_policy(profile) if max_retries is not None else route.retry_policy,
                 retry_budget=route.retry_budget,
             )
         )
         return other
 
-    def _start(
-        self, messages: Iterable[MessageLike], stream: bool, parameters: Mapping[str, Any]
-    ) -> tuple[Call, Flow]:
+    def _start(self, messages: Iterable[MessageLike], stream: bool, parameters: Mapping[str, Any]) -> tuple[Call, Flow]:
         """A call and its flow; nothing of it has run."""
         if self._closed:
-            raise ConfigurationError(
-                "This client is closed. Make a new one, or close it after its last call."
-            )
+            raise ConfigurationError("This client is closed. Make a new one, or close it after its last call.")
         if isinstance(messages, (str, bytes, Mapping)):
             raise BadRequestError(
                 'The request was not sent: messages: expected a list, e.g. [{"role": "user", "content": "…"}].'
@@ -200,7 +194,7 @@ def _scope(layers: Sequence[Middleware], scope: str) -> list[Middleware]:
 
 def _place() -> str:
     """Where the caller called: the first frame outside of qonduit."""
-    frame = sys._getframe(2)  # noqa: SLF001  # the documented way to a caller's line that costs nothing
+    frame = sys._getframe(2)  # the documented way to a caller's line that costs nothing
     return f"{frame.f_code.co_filename}:{frame.f_lineno}"
 
 
@@ -286,14 +280,14 @@ class Completions:
         Raises: BadRequestError before anything is sent when the request is wrong; APIError and its kinds.
         """
         client = self._client
-        if client._orphans:  # noqa: SLF001  # of the same module
-            client._orphans.settle()  # noqa: SLF001
-        call, flow = client._start(messages, stream, parameters)  # noqa: SLF001
+        if client._orphans:  # of the same module
+            client._orphans.settle()
+        call, flow = client._start(messages, stream, parameters)
         outcome = advance(flow)
         if not stream:
             return outcome  # type: ignore[no-any-return]  # a flow without chunks ends with its response
         call.committed = True
-        return Stream(*_opened(flow, outcome), client._orphans, _place())  # noqa: SLF001
+        return Stream(*_opened(flow, outcome), client._orphans, _place())
 
 
 def _opened(flow: Flow, outcome: Any) -> tuple[Flow, list[ChatChunk]]:
@@ -385,11 +379,11 @@ class AsyncCompletions:
     ) -> ChatResponse | AsyncStream[ChatChunk]:
         """`Completions.create`, async."""
         client = self._client
-        if client._orphans:  # noqa: SLF001
-            await client._orphans.asettle()  # noqa: SLF001
-        call, flow = client._start(messages, stream, parameters)  # noqa: SLF001
+        if client._orphans:
+            await client._orphans.asettle()
+        call, flow = client._start(messages, stream, parameters)
         outcome = await aadvance(flow)
         if not stream:
             return outcome  # type: ignore[no-any-return]
         call.committed = True
-        return AsyncStream(*_opened(flow, outcome), client._orphans, _place())  # noqa: SLF001
+        return AsyncStream(*_opened(flow, outcome), client._orphans, _place())

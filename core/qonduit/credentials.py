@@ -111,9 +111,7 @@ def _from_file(name: str, setting: str) -> str:
 def _from_keyring(name: str, setting: str) -> str:
     service, separator, user = name.rpartition("/")
     if not separator:
-        raise ConfigurationError(
-            f"{setting}: 'keyring:{name}' is not complete; expected keyring:SERVICE/NAME."
-        )
+        raise ConfigurationError(f"{setting}: 'keyring:{name}' is not complete; expected keyring:SERVICE/NAME.")
     try:
         import keyring  # noqa: PLC0415  # an extra
     except ImportError:

@@ -24,13 +24,11 @@ SETTLE_SECONDS = 5.0
 
 
 class Effect:
-    """One piece of I/O: `run(*args)` in sync calls; `await arun(*args)` in async ones, or a worker thread without one."""
+    """One piece of I/O: `run(*args)` in sync calls, `await arun(*args)` in async ones, where None means a thread."""
 
     __slots__ = ("args", "arun", "run")
 
-    def __init__(
-        self, run: Callable[..., Any], arun: Callable[..., Any] | None, args: tuple[Any, ...] = ()
-    ) -> None:
+    def __init__(self, run: Callable[..., Any], arun: Callable[..., Any] | None, args: tuple[Any, ...] = ()) -> None:
         self.run = run
         self.arun = arun
         self.args = args
@@ -56,7 +54,7 @@ def advance(flow: Flow, thrown: BaseException | None = None) -> Any:
             except BaseException as leaving:
                 try:
                     settle(flow, leaving)
-                except Exception:
+                except Exception:  # noqa: BLE001  # said; what is leaving goes on
                     _say_unsettled()
                 raise
             else:
@@ -72,13 +70,16 @@ async def aadvance(flow: Flow, thrown: BaseException | None = None) -> Any:
         item = flow.send(None) if thrown is None else flow.throw(thrown)
         while item.__class__ is Effect:
             try:
-                value = await perform(item)
+                if item.arun is None:
+                    value = await asyncio.to_thread(item.run, *item.args)
+                else:
+                    value = await item.arun(*item.args)
             except Exception as error:  # noqa: BLE001  # the flow decides
                 item = flow.throw(error)
             except BaseException as leaving:
                 try:
                     await asettle(flow, leaving)
-                except Exception:
+                except Exception:  # noqa: BLE001  # said; what is leaving goes on
                     _say_unsettled()
                 raise
             else:
@@ -86,13 +87,6 @@ async def aadvance(flow: Flow, thrown: BaseException | None = None) -> Any:
     except StopIteration as stop:
         return stop.value
     return item
-
-
-async def perform(effect: Effect) -> Any:
-    """Do an effect in an event loop."""
-    if effect.arun is None:
-        return await asyncio.to_thread(effect.run, *effect.args)
-    return await effect.arun(*effect.args)
 
 
 def settle(flow: Flow, leaving: BaseException) -> Any:

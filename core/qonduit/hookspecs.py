@@ -23,7 +23,7 @@ hookimpl = pluggy.HookimplMarker("qonduit")
 
 
 @hookspec(firstresult=True)
-def qonduit_auth(profile: Profile, credentials: Credentials) -> Auth | None:  # type: ignore[empty-body]
+def qonduit_auth(profile: Profile, credentials: Credentials) -> Auth | None:
     """Give what puts credentials on requests. First result wins; the default sends the key as a bearer token.
 
     @hookimpl
@@ -33,7 +33,7 @@ def qonduit_auth(profile: Profile, credentials: Credentials) -> Auth | None:  # 
 
 
 @hookspec(firstresult=True)
-def qonduit_request_builder(profile: Profile) -> RequestBuilder | None:  # type: ignore[empty-body]
+def qonduit_request_builder(profile: Profile) -> RequestBuilder | None:
     """Give what turns requests into wire requests. First result wins; every provider gives one.
 
     @hookimpl
@@ -43,7 +43,7 @@ def qonduit_request_builder(profile: Profile) -> RequestBuilder | None:  # type:
 
 
 @hookspec(firstresult=True)
-def qonduit_transport(profile: Profile) -> Transport | None:  # type: ignore[empty-body]
+def qonduit_transport(profile: Profile) -> Transport | None:
     """Give what carries wire requests. First result wins; the default is httpx. A wrapper may decorate it:
 
     @hookimpl(wrapper=True)
@@ -54,7 +54,7 @@ def qonduit_transport(profile: Profile) -> Transport | None:  # type: ignore[emp
 
 
 @hookspec(firstresult=True)
-def qonduit_response_normalizer(profile: Profile) -> ResponseNormalizer | None:  # type: ignore[empty-body]
+def qonduit_response_normalizer(profile: Profile) -> ResponseNormalizer | None:
     """Give what turns wire answers into responses, chunks and errors. First result wins; every provider gives one.
 
     @hookimpl
@@ -64,7 +64,7 @@ def qonduit_response_normalizer(profile: Profile) -> ResponseNormalizer | None: 
 
 
 @hookspec(firstresult=True)
-def qonduit_retry_policy(profile: Profile) -> RetryPolicy | None:  # type: ignore[empty-body]
+def qonduit_retry_policy(profile: Profile) -> RetryPolicy | None:
     """Give what decides on retries. First result wins; the default waits 1, 2, 4, … seconds and a random part.
 
     @hookimpl
@@ -74,7 +74,7 @@ def qonduit_retry_policy(profile: Profile) -> RetryPolicy | None:  # type: ignor
 
 
 @hookspec
-def qonduit_middleware(profile: Profile) -> Middleware | Iterable[Middleware] | None:  # type: ignore[empty-body]
+def qonduit_middleware(profile: Profile) -> Middleware | Iterable[Middleware] | None:
     """Give one middleware or several, outermost first. All results count, in the order in which the profile names
     the plugins, then sorted by `wraps` and `wrapped_by`.
 

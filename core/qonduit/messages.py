@@ -8,7 +8,7 @@ from qonduit.value import Value
 
 Role: TypeAlias = Literal["system", "developer", "user", "assistant", "tool"]
 ContentPart: TypeAlias = dict[str, Any]
-"""One part of a message as OpenAI writes it: `{"type": "text", "text": …}`, `{"type": "image_url", "image_url": {"url": …}}`."""
+"""One part of a message, as OpenAI writes it: `{"type": "image_url", "image_url": {"url": …}}`."""
 
 
 class FunctionCall(Value):
@@ -31,7 +31,7 @@ class Message(Value):
     """One message.
 
     `content` is text, a list of parts, or None (an assistant that only calls tools). `reasoning_content` is the
-    model's thinking where the provider shows it. `tool_call_id` ties a message of the role "tool" to the call it answers.
+    model's thinking, where the provider shows it. `tool_call_id` ties a message of the role "tool" to its call.
     """
 
     role: Role

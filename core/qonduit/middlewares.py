@@ -95,9 +95,7 @@ def middleware(
             ("on_error", on_error, ("raise", "ignore", "miss")),
         ):
             if value not in known:
-                raise PluginError(
-                    f"Middleware '{name}': {setting}={value!r}; expected one of {', '.join(known)}."
-                )
+                raise PluginError(f"Middleware '{name}': {setting}={value!r}; expected one of {', '.join(known)}.")
         if (stream == "transform") != (on_chunk is not None):
             raise PluginError(
                 f"Middleware '{name}': stream='transform' and on_chunk belong together; give both or neither."
@@ -136,9 +134,7 @@ def ordered(layers: Iterable[Middleware]) -> list[Middleware]:
         placed = {layer.name for layer in result}
         free = next((layer for layer in waiting if outside[layer.name] <= placed), None)
         if free is None:
-            raise PluginError(
-                f"The order of the middlewares has a cycle: {_cycle(outside, waiting[0].name, placed)}."
-            )
+            raise PluginError(f"The order of the middlewares has a cycle: {_cycle(outside, waiting[0].name, placed)}.")
         waiting.remove(free)
         result.append(free)
     return result

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
-from qonduit.errors import ConfigurationError
 from qonduit._mistakes import nearest
+from qonduit.errors import ConfigurationError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

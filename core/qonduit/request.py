@@ -81,7 +81,7 @@ class Request(Value):
 
 
 class ChatRequest(Request):
-    """A chat call. The fields are OpenAI's where OpenAI has them; `top_k`, `repetition_penalty` and `search` are Qwen's.
+    """A chat call. The fields are OpenAI's where it has them; `top_k`, `repetition_penalty` and `search` are Qwen's.
 
     A provider that cannot take a parameter warns, refuses or drops it, as the profile's `unsupported` says.
     """

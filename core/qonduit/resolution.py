@@ -103,7 +103,7 @@ def _profile_table(
     if name is None and (keyed or "provider" in given or "base_url" in given):
         if config is not None:
             raise ConfigurationError(
-                "config= names a file, but provider=, base_url= or api_key= make it unread. Name a profile of the file too."
+                "config= names a file, but provider=, base_url= and api_key= leave it unread. Name a profile too."
             )
         configuration.check_variables()
         return Configuration(), None
@@ -145,9 +145,7 @@ def _load_plugins(
     plugins: Sequence[PluginLike] | None, table: tuple[str, ProfileTable] | None, where: str
 ) -> list[tuple[str, object]]:
     tables = table[1].plugin if table is not None else {}
-    named: Sequence[PluginLike] = (
-        plugins if plugins is not None else table[1].plugins if table is not None else ()
-    )
+    named: Sequence[PluginLike] = plugins if plugins is not None else table[1].plugins if table is not None else ()
     if isinstance(named, (str, bytes)):
         raise ConfigurationError(f"plugins: expected a list, e.g. plugins=[{named!r}].")
     if table is not None:
@@ -160,9 +158,7 @@ def _load_plugins(
     for plugin in named:
         match plugin:
             case str():
-                loaded.append(
-                    (plugin, _named_plugin(plugin, tables.get(plugin, {}), f"{where}.plugin.{plugin}"))
-                )
+                loaded.append((plugin, _named_plugin(plugin, tables.get(plugin, {}), f"{where}.plugin.{plugin}")))
             case (str(name), Mapping() as options):
                 loaded.append((name, _named_plugin(name, options, f"plugins: '{name}'")))
             case Middleware():
@@ -193,7 +189,7 @@ def _checked_url(base_url: str, origin: str, info: ProviderInfo) -> str:
         raise ConfigurationError(
             f"base_url ({origin}) must hold neither user, password, query nor fragment; give the key as api_key."
         )
-    right = info.mistaken_hosts.get(parts.hostname)
+    right = info.mistaken_hosts.get(parts.hostname or "")
     if right is not None:
         warnings.warn(
             f"base_url ({origin}) is on {parts.hostname}, which is a web site; the API answers on {right}.",
@@ -202,14 +198,17 @@ def _checked_url(base_url: str, origin: str, info: ProviderInfo) -> str:
     return str(base_url).rstrip("/")
 
 
+def changed_profile(profile: Profile, changes: Mapping[str, Any]) -> Profile:
+    """`profile` with `changes`, given as arguments. Raises: ConfigurationError."""
+    return _profile({**profile.__dict__, **changes}, dict.fromkeys(changes, ARGUMENT))
+
+
 def _profile(values: dict[str, Any], origins: Mapping[str, str]) -> Profile:
     try:
         return Profile.model_validate(values)
     except ValidationError as error:
         mistakes = describe_mistakes(error, Settings)
-    places = [
-        f"{text} ({origins[name]})" if (name := text.split(":")[0]) in origins else text for text in mistakes
-    ]
+    places = [f"{text} ({origins[name]})" if (name := text.split(":")[0]) in origins else text for text in mistakes]
     raise ConfigurationError("; ".join(places) + ".")
 
 
@@ -244,8 +243,8 @@ def _credentials(
     if not info.owns(profile.base_url) and origins["base_url"] != origin:
         raise MissingCredentialsError(
             f"The key from {credentials.origin} is not sent to {urlsplit(profile.base_url).netloc}: that is no host of "
-            f"provider '{profile.provider}', and the base URL ({origins['base_url']}) was named without a key. Name the "
-            "key where the base URL is named: api_key= beside base_url=, or api_key in the same profile. "
+            f"provider '{profile.provider}', and the base URL ({origins['base_url']}) was named without a key. Name "
+            "the key where the base URL is named: api_key= beside base_url=, or api_key in the same profile. "
             "For a server that checks no key any text will do."
         )
     origins["api_key"] = credentials.origin

@@ -79,7 +79,7 @@ class ChatResponse(Value):
             return False
         return all(self.__dict__[name] == other.__dict__[name] for name in _COMPARED)
 
-    __hash__ = None  # type: ignore[assignment]
+    __hash__ = None
 
     def replace(self, **changes: Any) -> Self:
         """A copy with `changes`, checked like a new one. Raises: pydantic.ValidationError."""

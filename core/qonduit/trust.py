@@ -30,9 +30,7 @@ def trusted_paths() -> list[str]:
     try:
         paths = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        raise ConfigurationError(
-            f"{path} cannot be read as a list of paths. Delete it and trust again."
-        ) from None
+        raise ConfigurationError(f"{path} cannot be read as a list of paths. Delete it and trust again.") from None
     return [str(item) for item in paths]
 
 

@@ -54,7 +54,7 @@ class Usage(Value):
             return False
         return {**self.__dict__, "raw": None} == {**other.__dict__, "raw": None}
 
-    __hash__ = None  # type: ignore[assignment]
+    __hash__ = None
 
     @model_validator(mode="before")
     @classmethod

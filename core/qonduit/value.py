@@ -27,6 +27,11 @@ class Value(BaseModel):
 
     __hash__ = None  # type: ignore[assignment]  # values hold lists and mappings: they are compared, not hashed
 
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        """Undo pydantic, which gives every frozen model a hash of its own."""
+        cls.__hash__ = None  # type: ignore[assignment]
+
     def replace(self, **changes: Any) -> Self:
         """A copy with `changes`, checked like a new one. Raises: pydantic.ValidationError."""
         fields = {**self.__dict__, **(self.model_extra or {}), **changes}
@@ -37,7 +42,7 @@ def json_parser(model: type[ModelT]) -> Callable[[bytes], ModelT]:
     """The function that makes a `model` of JSON bytes: pydantic's own, without the wrapper's cost for each call."""
     if not model.__pydantic_complete__:
         model.model_rebuild()
-    return model.__pydantic_validator__.validate_json  # type: ignore[return-value]  # typed as giving Any
+    return model.__pydantic_validator__.validate_json
 
 
 def trusted(model: type[ModelT], fields: dict[str, Any]) -> ModelT:

@@ -20,7 +20,7 @@ _NOT_SENT = {"stream", "stream_options", "timeout", "deadline", "tags"}
 """Fields of a request that do not change its answer."""
 
 
-class Options(BaseModel):
+class CacheOptions(BaseModel):
     """`[profiles.NAME.plugin.cache]`."""
 
     model_config = ConfigDict(extra="forbid")
@@ -34,9 +34,9 @@ class Options(BaseModel):
 class CachePlugin:
     """Keeps answers in the memory of one client and the clients made of it by `with_options`."""
 
-    Options = Options
+    Options = CacheOptions
 
-    def __init__(self, options: Options) -> None:
+    def __init__(self, options: CacheOptions) -> None:
         self._store = MemoryStore(options.max_entries, options.ttl, time.monotonic)
 
     @hookimpl

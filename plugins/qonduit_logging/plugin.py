@@ -16,7 +16,7 @@ from qonduit import APIError, Call, ChatResponse, Middleware, Profile, hookimpl,
 from qonduit.middlewares import MiddlewareFlow
 
 
-class Options(BaseModel):
+class LoggingOptions(BaseModel):
     """`[profiles.NAME.plugin.logging]`."""
 
     model_config = ConfigDict(extra="forbid")
@@ -32,9 +32,9 @@ class Options(BaseModel):
 class LoggingPlugin:
     """Logs calls and attempts: who, which model, how it ended, how long it took, what it used."""
 
-    Options = Options
+    Options = LoggingOptions
 
-    def __init__(self, options: Options) -> None:
+    def __init__(self, options: LoggingOptions) -> None:
         self._logger = logging.getLogger(options.logger)
         self._level = logging.getLevelNamesMapping()[options.level]
         self._attempts = options.attempts

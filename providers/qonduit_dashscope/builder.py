@@ -79,9 +79,7 @@ class NativeBuilder:
         headers: Mapping[str, str] = self._streamed if request.stream else self._plain
         if request.extra_headers:
             headers = {**headers, **{name.lower(): value for name, value in request.extra_headers.items()}}
-        return WireRequest(
-            "POST", self._base_url + path, headers, to_json(body), request.stream, request.operation
-        )
+        return WireRequest("POST", self._base_url + path, headers, to_json(body), request.stream, request.operation)
 
 
 def unsupported(request: ChatRequest) -> list[str]:
@@ -142,9 +140,7 @@ def _message(message: Message, *, multimodal: bool) -> dict[str, Any]:
 
 
 def _has_media(message: Message) -> bool:
-    return isinstance(message.content, tuple) and any(
-        part.get("type", "text") != "text" for part in message.content
-    )
+    return isinstance(message.content, tuple) and any(part.get("type", "text") != "text" for part in message.content)
 
 
 def _part(part: ContentPart) -> dict[str, Any]:
@@ -163,8 +159,6 @@ def _part(part: ContentPart) -> dict[str, Any]:
     value = part[kind]
     siblings = {key: item for key, item in part.items() if key not in {"type", kind}}
     if isinstance(value, Mapping):
-        siblings |= {
-            key: item for key, item in value.items() if key not in {"url", "data", "format", "detail"}
-        }
+        siblings |= {key: item for key, item in value.items() if key not in {"url", "data", "format", "detail"}}
         value = value.get("url") or value.get("data")
     return {name: value, **siblings}

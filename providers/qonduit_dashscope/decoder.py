@@ -1,8 +1,8 @@
 """The stream decoder of the native wire.
 
 What is its own: the status is said in an SSE comment (`:HTTP_STATUS/200`), an error is an event in a 200 stream, the
-finish_reason of a running choice is the text "null", every chunk repeats the usage so far, there is no `[DONE]`, and the
-last event may come without its blank line. Chunks repeat all text so far where `incremental_output` is false.
+finish_reason of a running choice is the text "null", every chunk repeats the usage so far, there is no `[DONE]`, and
+the last event may come without its blank line. Chunks repeat all text so far where `incremental_output` is false.
 """
 
 from __future__ import annotations
@@ -73,9 +73,7 @@ class NativeDecoder:
                 if not self._any:
                     raise self._cut()
                 self.finished = True
-                self.warnings.append(
-                    "The stream gave an end mark without a finish_reason; it is taken as whole."
-                )
+                self.warnings.append("The stream gave an end mark without a finish_reason; it is taken as whole.")
                 chunks.append(self._usage_chunk())
                 break
             body = self._body(event)
@@ -168,9 +166,7 @@ class NativeDecoder:
             state.ended = True
             if state.calling and reason == "stop":
                 reason = "tool_calls"  # a forced call ends with "stop" on this wire
-        extra = {
-            name: value for name, value in choice.items() if name not in {"message", "index", "finish_reason"}
-        }
+        extra = {name: value for name, value in choice.items() if name not in {"message", "index", "finish_reason"}}
         return {**extra, "index": index, "delta": delta, "finish_reason": reason}
 
     def _usage_chunk(self) -> ChatChunk:

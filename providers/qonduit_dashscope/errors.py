@@ -1,7 +1,7 @@
 """What DashScope's error codes mean.
 
-Source: https://help.aliyun.com/zh/model-studio/error-code (2026-05-25). Some names mislead: `InternalError.Algo.InvalidParameter`
-and `ServiceUnavailableError` come with 400 and are the request's fault, so the status is looked at before the code.
+Source: https://help.aliyun.com/zh/model-studio/error-code (2026-05-25). Some names mislead:
+`InternalError.Algo.InvalidParameter` and `ServiceUnavailableError` come with 400 and are the request's fault, so the status is looked at before the code.
 """
 
 from __future__ import annotations
@@ -40,9 +40,7 @@ ERRORS: Table = {
     "NOT AUTHORIZED": Kind(AuthenticationError, False, "Is the workspace one of this key's?", 401),
     "AccessDenied": Kind(PermissionDeniedError, False, status=403),
     "AccessDenied.Unpurchased": Kind(PermissionDeniedError, False, "Activate the model in the console.", 403),
-    "Model.AccessDenied": Kind(
-        PermissionDeniedError, False, "The key's workspace does not have this model.", 403
-    ),
+    "Model.AccessDenied": Kind(PermissionDeniedError, False, "The key's workspace does not have this model.", 403),
     "App.AccessDenied": Kind(PermissionDeniedError, False, status=403),
     "Workspace.AccessDenied": Kind(PermissionDeniedError, False, status=403),
     "AllocationQuota.FreeTierOnly": Kind(
@@ -56,9 +54,7 @@ ERRORS: Table = {
     "Throttling.RateQuota": Kind(RateLimitError, True, status=429),
     "LimitRequests": Kind(RateLimitError, True, status=429),
     "Throttling.BurstRate": Kind(RateLimitError, True, "Raise the load more slowly.", 429),
-    "Throttling.AllocationQuota": Kind(
-        RateLimitError, True, "This is the limit of tokens a minute; it recovers.", 429
-    ),
+    "Throttling.AllocationQuota": Kind(RateLimitError, True, "This is the limit of tokens a minute; it recovers.", 429),
     "CommodityNotPurchased": Kind(QuotaExhaustedError, False, _PAY, 429),
     "PrepaidBillOverdue": Kind(QuotaExhaustedError, False, _PAY, 429),
     "PostpaidBillOverdue": Kind(QuotaExhaustedError, False, _PAY, 429),
@@ -74,9 +70,7 @@ ERRORS: Table = {
     "GatewayTimeout": Kind(InternalServerError, True, status=504),
 }
 
-_FREE_QUOTA_GONE = Kind(
-    QuotaExhaustedError, False, "The free quota is used up and the model is not payable yet.", 429
-)
+_FREE_QUOTA_GONE = Kind(QuotaExhaustedError, False, "The free quota is used up and the model is not payable yet.", 429)
 
 
 def special(code: str | None, message: str) -> Kind | None:

@@ -102,9 +102,7 @@ class NativeNormalizer:
     def _warnings(self, request: ChatRequest) -> tuple[str, ...]:
         if not self._warn:
             return ()
-        return tuple(
-            f"Provider 'dashscope' takes no {name}; it was left out." for name in unsupported(request)
-        )
+        return tuple(f"Provider 'dashscope' takes no {name}; it was left out." for name in unsupported(request))
 
 
 def choices_of(output: Any) -> list[dict[str, Any]]:

@@ -26,9 +26,7 @@ ERRORS: Table = {
     "insufficient_quota": Kind(
         QuotaExhaustedError, False, "The account is out of credit: see its plan and billing.", 429
     ),
-    "billing_hard_limit_reached": Kind(
-        QuotaExhaustedError, False, "The account's own limit is reached.", 429
-    ),
+    "billing_hard_limit_reached": Kind(QuotaExhaustedError, False, "The account's own limit is reached.", 429),
     "rate_limit_exceeded": Kind(RateLimitError, True, status=429),
     "model_not_found": Kind(NotFoundError, status=404),
     "context_length_exceeded": Kind(BadRequestError, mend="Shorten the messages.", status=400),

@@ -60,9 +60,7 @@ class Dialect:
     def refused(self, request: ChatRequest) -> list[str]:
         """The fields of `request` that the provider cannot take."""
         return [
-            name
-            for name in sorted(self.unsupported & request.model_fields_set)
-            if getattr(request, name) is not None
+            name for name in sorted(self.unsupported & request.model_fields_set) if getattr(request, name) is not None
         ]
 
 

@@ -83,9 +83,7 @@ class CompatibleDecoder:
             raise self._cut()
         self.finished = True
         if len(self._ended) < self._expected:
-            self.warnings.append(
-                "The stream gave its end mark without a finish_reason; it is taken as whole."
-            )
+            self.warnings.append("The stream gave its end mark without a finish_reason; it is taken as whole.")
 
     def _cut(self) -> StreamInterruptedError:
         return StreamInterruptedError(
@@ -107,15 +105,11 @@ class CompatibleDecoder:
             if calls:
                 self._calling.add(choice.index)
             named = tuple(call if call.id else call.model_copy(update={"id": None}) for call in calls) or None
-            choice = choice.model_copy(
-                update={"delta": choice.delta.model_copy(update={"tool_calls": named})}
-            )
+            choice = choice.model_copy(update={"delta": choice.delta.model_copy(update={"tool_calls": named})})
         reason = finish_reason(choice.finish_reason, calling=choice.index in self._calling)
         if reason is not None:
             self._ended.add(choice.index)
-        return (
-            choice if reason == choice.finish_reason else choice.model_copy(update={"finish_reason": reason})
-        )
+        return choice if reason == choice.finish_reason else choice.model_copy(update={"finish_reason": reason})
 
     def _mended(self, data: bytes) -> ChatChunk:
         """A chunk that is nearly one: null where a list or an object belongs, a wrong usage. Raises: ProtocolError."""

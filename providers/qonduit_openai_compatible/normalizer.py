@@ -84,6 +84,18 @@ class CompatibleNormalizer:
             },
         )
 
+    def _mended(self, response: WireResponse) -> _Completion:
+        """An answer whose usage alone is wrong. Raises: APIError for an error of any shape, ProtocolError."""
+        try:
+            body = from_json(response.content)
+            if isinstance(body, dict) and body.get("error"):
+                raise self.error(response) from None
+            if isinstance(body, dict) and not isinstance(body.get("usage"), dict):
+                return _Completion.model_validate({**body, "usage": None})
+        except ValueError:  # pydantic's ValidationError is one
+            pass
+        raise not_an_answer(self._provider, response) from None
+
     def decoder(self, request: ChatRequest, response: WireResponse) -> CompatibleDecoder:
         """See `qonduit.parts.ResponseNormalizer`."""
         kind = response.headers.get("content-type", "")
@@ -126,8 +138,7 @@ class CompatibleNormalizer:
         if not self._warn or not self._dialect.unsupported & request.model_fields_set:
             return ()
         return tuple(
-            f"Provider '{self._provider}' takes no {name}; it was left out."
-            for name in self._dialect.refused(request)
+            f"Provider '{self._provider}' takes no {name}; it was left out." for name in self._dialect.refused(request)
         )
 
 

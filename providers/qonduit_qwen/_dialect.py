@@ -48,9 +48,7 @@ ERRORS: Table = {
     ),
     "limit_requests": Kind(RateLimitError, True, status=429),
     "limit_burst_rate": Kind(RateLimitError, True, "Raise the load more slowly.", 429),
-    "insufficient_quota": Kind(
-        RateLimitError, True, "This is the limit of tokens a minute; it recovers.", 429
-    ),
+    "insufficient_quota": Kind(RateLimitError, True, "This is the limit of tokens a minute; it recovers.", 429),
     "CommodityNotPurchased": Kind(QuotaExhaustedError, False, _PAY, 429),
     "PrepaidBillOverdue": Kind(QuotaExhaustedError, False, _PAY, 429),
     "PostpaidBillOverdue": Kind(QuotaExhaustedError, False, _PAY, 429),
@@ -59,9 +57,7 @@ ERRORS: Table = {
     "ModelUnavailable": Kind(ServiceUnavailableError, True, status=503),
 }
 
-_FREE_QUOTA_GONE = Kind(
-    QuotaExhaustedError, False, "The free quota is used up and the model is not payable yet.", 429
-)
+_FREE_QUOTA_GONE = Kind(QuotaExhaustedError, False, "The free quota is used up and the model is not payable yet.", 429)
 
 
 def special(status: int | None, code: str | None, message: str) -> Kind | None:
@@ -96,9 +92,7 @@ def _message(message: Message) -> Message:
     """An assistant's turn has text, even when it only called tools, and no empty list of calls."""
     if message.content is not None and message.tool_calls != ():
         return message
-    return message.model_copy(
-        update={"content": message.content or "", "tool_calls": message.tool_calls or None}
-    )
+    return message.model_copy(update={"content": message.content or "", "tool_calls": message.tool_calls or None})
 
 
 def _headers(profile: Profile) -> dict[str, str]:

@@ -9,12 +9,12 @@ from typing import Any
 import httpx
 import httpx2
 import pytest
-
-from qonduit import AsyncClient, BadRequestError, Client, ConfigurationError, middleware
 from tests.pipeline.memory import MemoryTransport, said
 from tests.pipeline.modes import MESSAGES
 from tests.servers import Request, ScriptedServer, json_response
 from tests.wires import WIRES
+
+from qonduit import AsyncClient, BadRequestError, Client, ConfigurationError, middleware
 
 Serve = Callable[..., ScriptedServer]
 WIRE = WIRES["qwen"]
@@ -148,7 +148,7 @@ def test_the_wrong_kind_of_client_handed_in(serve: Serve) -> None:
     server = serve(answering)
     http_client = httpx.AsyncClient(trust_env=False)
     with Client(**given(server, http_client=http_client)) as client:
-        with pytest.raises(ConfigurationError, match=r"http_client is a AsyncClient; this client needs an httpx\.Client"):
+        with pytest.raises(ConfigurationError, match=r"http_client is .*AsyncClient.*httpx\.Client"):
             ask(client)
     asyncio.run(http_client.aclose())
 

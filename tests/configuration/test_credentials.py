@@ -12,13 +12,13 @@ from typing import Any
 
 import pytest
 from pydantic import SecretStr
+from tests.configuration.conftest import Write
+from tests.pipeline.memory import MemoryTransport, refused, said
+from tests.pipeline.modes import MESSAGES
 
 from qonduit import AsyncClient, AuthenticationError, Client, ConfigurationError, MissingCredentialsError
 from qonduit.credentials import Credentials
 from qonduit.errors import QonduitError
-from tests.configuration.conftest import Write
-from tests.pipeline.memory import MemoryTransport, refused, said
-from tests.pipeline.modes import MESSAGES
 
 CANARY = "sk-canary-0123456789"
 
@@ -82,7 +82,11 @@ def test_the_providers_own_variable(provider: str, monkeypatch: pytest.MonkeyPat
 @pytest.mark.parametrize(
     ("reference", "kind", "parts"),
     [
-        ("env:NOT_SET", MissingCredentialsError, ["'env:NOT_SET'", "the variable NOT_SET is not set", "export NOT_SET="]),
+        (
+            "env:NOT_SET",
+            MissingCredentialsError,
+            ["'env:NOT_SET'", "the variable NOT_SET is not set", "export NOT_SET="],
+        ),
         ("env:", MissingCredentialsError, ["'env:'"]),
         ("file:missing.txt", MissingCredentialsError, ["'file:missing.txt'", "No such file"]),
         ("file:.", MissingCredentialsError, ["cannot be read"]),
@@ -187,9 +191,7 @@ def test_a_found_key_goes_to_its_providers_hosts_only(
     assert key not in message
 
 
-def test_a_key_named_with_its_base_url_goes_there(
-    write: Write, key: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_key_named_with_its_base_url_goes_there(write: Write, key: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A key named beside the base URL, as arguments or in one profile, goes to that host."""
     url = "http://127.0.0.1:8765/compatible-mode/v1"
     assert sent_key(provider="qwen", api_key="sk-x", base_url=url) == "sk-x"

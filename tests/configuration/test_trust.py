@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from tests.configuration.conftest import Write
 
 from qonduit import Client, ConfigurationError
 from qonduit.configuration import user_file
 from qonduit.trust import trust, trusted_file, trusted_paths
-from tests.configuration.conftest import Write
 
 BASE = ('base_url = "https://gateway.example/v1"', 'api_key = "env:DASHSCOPE_API_KEY"')
 DEMANDS = [

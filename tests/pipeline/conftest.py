@@ -1,7 +1,6 @@
 """The modes as fixtures."""
 
 import pytest
-
 from tests.pipeline.modes import MODES, Mode
 
 

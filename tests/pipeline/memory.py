@@ -1,4 +1,4 @@
-"""A transport in memory, and answers of OpenAI's wire for it: for tests of the pipeline, where no network is at stake."""
+"""A transport in memory, and answers of OpenAI's wire for it: for tests in which no network is at stake."""
 
 from __future__ import annotations
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from qonduit import AsyncClient, ChatChunk, ChatResponse, Client
 from tests.pipeline.memory import MemoryTransport
+
+from qonduit import AsyncClient, ChatChunk, ChatResponse, Client
 
 MESSAGES = [{"role": "user", "content": "Hello"}]
 

@@ -6,10 +6,10 @@ import asyncio
 import threading
 
 import pytest
-
-from qonduit import middleware
 from tests.pipeline.memory import MemoryTransport, said
 from tests.pipeline.modes import Mode
+
+from qonduit import middleware
 
 
 class Store:

@@ -3,6 +3,9 @@
 import logging
 
 import pytest
+from tests.pipeline.layers import recorder
+from tests.pipeline.memory import MemoryTransport, refused, said
+from tests.pipeline.modes import MESSAGES, Mode
 
 from qonduit import (
     BadRequestError,
@@ -12,9 +15,6 @@ from qonduit import (
     ServiceUnavailableError,
     middleware,
 )
-from tests.pipeline.layers import recorder
-from tests.pipeline.memory import MemoryTransport, refused, said
-from tests.pipeline.modes import MESSAGES, Mode
 
 
 @middleware(name="timing")
@@ -444,8 +444,6 @@ def test_a_middleware_is_called_as_its_function() -> None:
     """A middleware can be driven by hand in a test of its own."""
     flow = timing(type("Call", (), {"clock": staticmethod(lambda: 1.0), "request": "request"})())
     assert next(flow) == "request"
-
-
 
 
 async def coroutine(call):

@@ -1,11 +1,11 @@
 """The order of middleware, by `wraps` and `wrapped_by`."""
 
 import pytest
-
-from qonduit import Client, Middleware, PluginError, hookimpl, middleware
 from tests.pipeline.layers import recorder
 from tests.pipeline.memory import MemoryTransport, said
 from tests.pipeline.modes import MESSAGES
+
+from qonduit import Client, Middleware, PluginError, hookimpl, middleware
 
 
 def layer(name: str, wraps: tuple[str, ...] | str = (), wrapped_by: tuple[str, ...] | str = ()) -> Middleware:

@@ -10,17 +10,17 @@ import pytest
 import stamina
 import stamina._core
 import tenacity.nap
+from tests.pipeline.memory import STREAM_HEADERS, MemoryTransport, Reply, Waiting, event, refused, said
+from tests.pipeline.modes import Mode
 
 from qonduit import (
     APIConnectionError,
     APIError,
-    APITimeoutError,
     AuthenticationError,
     BadRequestError,
     InternalServerError,
     NotFoundError,
     PermissionDeniedError,
-    PluginError,
     ProtocolError,
     QuotaExhaustedError,
     RateLimitError,
@@ -30,8 +30,6 @@ from qonduit import (
 )
 from qonduit.retry import ExponentialRetry, RetryBudget
 from qonduit.retry_after import retry_after
-from tests.pipeline.memory import END, STREAM_HEADERS, MemoryTransport, Reply, Waiting, event, refused, said
-from tests.pipeline.modes import Mode
 
 LOST = APIConnectionError("lost", outcome="unknown", retryable=True)
 NOT_SENT = APIConnectionError("unreachable", outcome="not_sent", retryable=True)
@@ -166,9 +164,7 @@ RETRY_AFTER = [
 
 
 @pytest.mark.parametrize(("headers", "delays"), RETRY_AFTER)
-async def test_retry_after_is_honoured(
-    mode: Mode, naps: Naps, headers: dict[str, str], delays: list[float]
-) -> None:
+async def test_retry_after_is_honoured(mode: Mode, naps: Naps, headers: dict[str, str], delays: list[float]) -> None:
     """Retry-After in seconds, milliseconds or as a date is never undercut; above 60 s the call gives up."""
     transport = MemoryTransport(refused(429, **headers), OK)
     if delays:
@@ -451,5 +447,3 @@ def test_the_jitter_is_random() -> None:
     delays = {ExponentialRetry(3).delay(error, 1) for _ in range(50)}
     assert len(delays) > 1
     assert all(1 <= delay < 2 for delay in delays)
-
-

@@ -13,6 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.pipeline.layers import recorder
+from tests.pipeline.memory import END, STREAM_HEADERS, MemoryTransport, Reply, Waiting, event, refused, said
+from tests.pipeline.modes import MESSAGES, Mode
 
 from qonduit import (
     APIConnectionError,
@@ -24,9 +27,6 @@ from qonduit import (
     effects,
     middleware,
 )
-from tests.pipeline.layers import recorder
-from tests.pipeline.memory import END, STREAM_HEADERS, MemoryTransport, Reply, Waiting, event, refused, said
-from tests.pipeline.modes import MESSAGES, Mode
 
 HEL, LO = event({"content": "Hel"}), event({"content": "lo"})
 
@@ -83,14 +83,18 @@ async def _break(mode: Mode, stream: Any) -> None:
     await mode.leave(stream)
 
 
+async def _fail_inside(mode: Mode, stream: Any) -> None:
+    if mode.asynchronous:
+        async with stream:
+            raise LookupError
+    else:
+        with stream:
+            raise LookupError
+
+
 async def _error_inside(mode: Mode, stream: Any) -> None:
     with pytest.raises(LookupError):
-        if mode.asynchronous:
-            async with stream:
-                raise LookupError
-        else:
-            with stream:
-                raise LookupError
+        await _fail_inside(mode, stream)
 
 
 async def _unread(mode: Mode, stream: Any) -> None:
@@ -156,6 +160,11 @@ async def test_a_replay_left_early_is_incomplete(streaming: Mode) -> None:
     assert kept.complete
 
 
+async def to_the_end(mode: Mode, stream: Any) -> None:
+    while True:
+        await mode.next(stream)
+
+
 @pytest.mark.parametrize(
     ("parts", "error", "text"),
     [
@@ -175,8 +184,7 @@ async def test_a_broken_stream_carries_what_had_arrived(
     transport = MemoryTransport(Reply(200, STREAM_HEADERS).with_parts(*parts))
     stream = await streaming.start(streaming.client(transport, *layers(log)))
     with pytest.raises(error) as caught:
-        while True:
-            await streaming.next(stream)
+        await to_the_end(streaming, stream)
     assert log == left(error.__name__)
     partial = caught.value.response
     assert (partial.text, partial.complete, partial.provider) == (text, False, "qwen")
@@ -333,9 +341,7 @@ async def test_settlement_does_io_shielded(streamed: bool) -> None:
     assert done == ["written"]
 
 
-async def test_settlement_has_a_deadline(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_settlement_has_a_deadline(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     """Settlement that takes longer than its own deadline is given up and said."""
     monkeypatch.setattr(effects, "SETTLE_SECONDS", 0.001)
     waiting, never = Waiting(), Waiting()
@@ -462,8 +468,7 @@ def test_a_lost_async_stream_of_a_closed_loop() -> None:
         await anext(stream)
 
     with pytest.warns(ResourceWarning, match="neither read to its end nor closed"):
-        asyncio.run(start())
-        gc.collect()
+        asyncio.run(start())  # the stream is lost when its coroutine returns
     asyncio.run(client.aclose())
     assert log == left("incomplete")
 
@@ -483,7 +488,8 @@ def test_a_lost_stream_is_settled_at_exit() -> None:
             response = yield call.request
             yield from call.io(lambda: print("sync", response.complete, flush=True), None)
 
-        client = AsyncClient(provider="qwen", model="m", api_key="sk-test", plugins=[ledger, MemoryTransport(said("a", "b"))])
+        plugins = [ledger, MemoryTransport(said("a", "b"))]
+        client = AsyncClient(provider="qwen", model="m", api_key="sk-test", plugins=plugins)
 
         async def lose():
             stream = await client.chat.completions.create(messages=[{"role": "user", "content": "x"}], stream=True)
@@ -494,7 +500,9 @@ def test_a_lost_stream_is_settled_at_exit() -> None:
         """
     )
     root = Path(__file__).parents[2]
-    ran = subprocess.run([sys.executable, "-c", program], cwd=root, capture_output=True, text=True, timeout=30)
+    ran = subprocess.run(
+        [sys.executable, "-c", program], cwd=root, capture_output=True, text=True, timeout=30, check=False
+    )
     assert (ran.stdout.split("\n"), ran.stderr) == (["end", "sync False", ""], "")
 
 
@@ -504,5 +512,3 @@ def test_a_lost_stream_that_had_ended_is_no_orphan() -> None:
     for _ in client.chat.completions.create(messages=MESSAGES, stream=True):
         pass
     gc.collect()
-
-

@@ -5,6 +5,9 @@ from __future__ import annotations
 from decimal import Decimal
 
 import pytest
+from tests.pipeline.layers import recorder
+from tests.pipeline.memory import END, MemoryTransport, Reply, event, refused, said
+from tests.pipeline.modes import Mode
 
 from qonduit import (
     APIConnectionError,
@@ -15,9 +18,6 @@ from qonduit import (
     StreamInterruptedError,
     middleware,
 )
-from tests.pipeline.layers import recorder
-from tests.pipeline.memory import END, MemoryTransport, Reply, event, refused, said
-from tests.pipeline.modes import Mode
 
 
 def reworded(response: ChatResponse, text: str) -> ChatResponse:
@@ -83,9 +83,7 @@ def split(call, chunk):
     if not content:
         return chunk
     choice = chunk.choices[0]
-    return [
-        chunk.replace(choices=(choice.replace(delta=choice.delta.replace(content=letter)),)) for letter in content
-    ]
+    return [chunk.replace(choices=(choice.replace(delta=choice.delta.replace(content=letter)),)) for letter in content]
 
 
 def drop_all(call, chunk):

@@ -6,11 +6,11 @@ import sys
 import textwrap
 
 import pytest
-
-from qonduit import Client, ConfigurationError, PluginError
 from tests.pipeline.memory import MemoryTransport, said
 from tests.pipeline.modes import MESSAGES
 from tests.plugins.conftest import Stranger
+
+from qonduit import Client, ConfigurationError, PluginError
 
 PLUGIN = textwrap.dedent(
     """
@@ -46,7 +46,9 @@ PROVIDER = textwrap.dedent(
     from qonduit.wire import WireRequest
 
     class Echo:
-        info = ProviderInfo(key_variables=("ECHO_KEY",), base_urls={"": "https://echo.example/v1"}, hosts=("echo.example",))
+        info = ProviderInfo(
+            key_variables=("ECHO_KEY",), base_urls={"": "https://echo.example/v1"}, hosts=("echo.example",)
+        )
 
         class Options(BaseModel):
             model_config = ConfigDict(extra="forbid")
@@ -61,7 +63,8 @@ PROVIDER = textwrap.dedent(
 
         def build(self, request):
             text = request.messages[-1].text
-            return WireRequest("POST", "https://echo.example/v1", {}, (text.upper() if self.options.loud else text).encode())
+            text = text.upper() if self.options.loud else text
+            return WireRequest("POST", "https://echo.example/v1", {}, text.encode())
 
         @hookimpl
         def qonduit_response_normalizer(self, profile):

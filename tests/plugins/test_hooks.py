@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from tests.pipeline.memory import MemoryTransport, said
+from tests.pipeline.modes import MESSAGES
 
 from qonduit import ChatRequest, Client, PluginError, WireRequest, hookimpl, middleware
 from qonduit.auth import BearerAuth
 from qonduit.errors import ConfigurationError
 from qonduit.hookspecs import qonduit_middleware
 from qonduit.retry import ExponentialRetry
-from tests.pipeline.memory import MemoryTransport, said
-from tests.pipeline.modes import MESSAGES
 
 
 def client(*plugins: Any, **options: Any) -> Client:

@@ -61,9 +61,7 @@ def loaded(modules: list[str]) -> set[str]:
 
 def test_importing_qonduit_touches_nothing(tmp_path: Path) -> None:
     """`import qonduit` opens no file of the user's and no socket, and loads neither a dependency nor a plugin."""
-    told = run(
-        "import qonduit; print(json.dumps([seen, [m for m in sys.modules if m not in before]]))", tmp_path
-    )
+    told = run("import qonduit; print(json.dumps([seen, [m for m in sys.modules if m not in before]]))", tmp_path)
     assert told[0] == []
     assert loaded(told[1]) == set()
 

@@ -6,6 +6,8 @@ import pickle
 from typing import Any
 
 import pytest
+from tests.codecs import JSON_HEADERS, decode_stream, normalizer, wire_response
+from tests.wires import REQUEST_ID, WIRES, Wire, dumps
 
 from qonduit import (
     APIConnectionError,
@@ -21,8 +23,6 @@ from qonduit import (
     RateLimitError,
     ServiceUnavailableError,
 )
-from tests.codecs import JSON_HEADERS, decode_stream, normalizer, wire_response
-from tests.wires import REQUEST_ID, WIRES, Wire, dumps
 
 Row = tuple[int, str, type[APIError], bool]
 

@@ -5,9 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-
-from qonduit import APIError, BadRequestError, ChatResponse, ProtocolError, RateLimitError
-from qonduit.parts import Resend
 from tests.codecs import (
     DATE,
     builder,
@@ -17,6 +14,9 @@ from tests.codecs import (
     wire_response,
 )
 from tests.wires import CREATED, REQUEST_ID, WIRES, Wire, dumps
+
+from qonduit import APIError, BadRequestError, ChatResponse, ProtocolError, RateLimitError
+from qonduit.parts import Resend
 
 CALL = {"id": "call_a", "type": "function", "function": {"name": "weather", "arguments": '{"city":"北京"}'}}
 LOGPROBS = {"content": [{"token": "a", "logprob": -0.5, "bytes": [97], "top_logprobs": []}]}

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-
 from tests.servers import ScriptedServer
 from tests.transport.driving import Driver, arguments
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from qonduit import AsyncClient, ChatChunk, ChatResponse, Client
 from tests.servers import ScriptedServer
+
+from qonduit import AsyncClient, ChatChunk, ChatResponse, Client
 
 ASK = [{"role": "user", "content": "hi"}]
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-import pytest
+from threading import Event
 
-from qonduit import AuthenticationError, ChatResponse, RateLimitError
+import pytest
+from tests.servers import chunk, sse_head
 from tests.transport.driving import Driver
 from tests.wires import REQUEST_ID, WIRES
+
+from qonduit import AuthenticationError, ChatResponse, RateLimitError
 
 UNAUTHORIZED = {"openai": "invalid_api_key", "qwen": "invalid_api_key", "dashscope": "InvalidApiKey"}
 
@@ -89,10 +92,6 @@ def test_a_rate_limit_is_retried(serve, wire, arguments, asynchronous, stream, n
 
 def test_an_error_inside_a_stream(serve, wire, provider, arguments, asynchronous) -> None:
     """An error event after the first chunk is the provider's error, with what had arrived."""
-    from threading import Event
-
-    from tests.servers import chunk, sse_head
-
     code = {"openai": "rate_limit_exceeded", "qwen": "limit_requests", "dashscope": "Throttling"}[provider]
     go_on = Event()
     server = serve(

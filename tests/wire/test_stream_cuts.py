@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from qonduit import StreamInterruptedError
 from tests.codecs import Decoded, decode_stream
 from tests.wires import CREATED, REQUEST_ID, dumps
+
+from qonduit import StreamInterruptedError
 
 
 def compatible(*choices: list[dict[str, Any]], usage: dict[str, Any] | None = None) -> bytes:
@@ -394,7 +394,7 @@ def test_a_stream_cut_off_is_never_a_wrong_answer(case: Case) -> None:
         try:
             response = decode_stream(case.provider, [case.body[:place]], **case.request).response
         except StreamInterruptedError as error:
-            assert answers == 0, "more bytes cannot make an answer less whole"  # noqa: PT017
+            assert answers == 0, "more bytes cannot make an answer less whole"
             assert error.outcome == "unknown"  # noqa: PT017
             continue
         answers += 1

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from tests.codecs import SSE_HEADERS, chat, decode_stream, normalizer, wire_response
+from tests.wires import REQUEST_ID, WIRES, Wire, dumps
 
 from qonduit import (
     APIError,
@@ -17,8 +19,6 @@ from qonduit import (
     RateLimitError,
     StreamInterruptedError,
 )
-from tests.codecs import SSE_HEADERS, chat, decode_stream, normalizer, wire_response
-from tests.wires import REQUEST_ID, WIRES, Wire, dumps
 
 DONE = b"data: [DONE]\n\n"
 

@@ -1,0 +1,5 @@
+"""Timing: logs how long each call took."""
+
+from qonduit_timing.plugin import TimingPlugin
+
+__all__ = ["TimingPlugin"]
