@@ -238,9 +238,7 @@ def head(status: int = 200, headers: Mapping[str, str] | None = None) -> bytes:
     return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
 
 
-def response(
-    body: bytes, status: int = 200, content_type: str = "application/json", **headers: str
-) -> bytes:
+def response(body: bytes, status: int = 200, content_type: str = "application/json", **headers: str) -> bytes:
     """A whole response; an underscore in a header's name stands for a hyphen."""
     return head(status, _headers(content_type, {"content-length": str(len(body))}, headers)) + body
 

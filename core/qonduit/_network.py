@@ -24,18 +24,18 @@ class Link:
     """What a stack and the network under one connection share.
 
     `deadline` is in `time.monotonic()` seconds, None for no limit; `received` counts the bytes of the answer so far,
-    `reads` the reads of the connection, and `last` is the size of the latest; `stream` is the open connection, once
+    `reads` the reads of the connection, and `latest` what the last one brought; `stream` is the open connection, once
     there is one.
     """
 
-    __slots__ = ("deadline", "httpcore", "last", "reads", "received", "stream")
+    __slots__ = ("deadline", "httpcore", "latest", "reads", "received", "stream")
 
     def __init__(self, httpcore: ModuleType) -> None:
         self.httpcore = httpcore
         self.deadline: float | None = None
         self.received = 0
         self.reads = 0
-        self.last = 0
+        self.latest = b""
         self.stream: SyncStream | AsyncStream | None = None
 
     def remaining(self, timeout: float | None) -> float | None:
@@ -104,7 +104,7 @@ class SyncStream:
             raise link.httpcore.ReadError(str(error)) from error
         link.received += len(data)
         link.reads += 1
-        link.last = len(data)
+        link.latest = data
         return data
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
@@ -285,7 +285,7 @@ class AsyncStream(asyncio.Protocol):
             data = bytes(self._buffer[:max_bytes])
             del self._buffer[:max_bytes]
         self._link.reads += 1
-        self._link.last = len(data)
+        self._link.latest = data
         if self._reading_paused and self._transport is not None:
             self._reading_paused = False
             self._transport.resume_reading()

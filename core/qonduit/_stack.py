@@ -12,6 +12,7 @@ answer has come, the request is sent once more on a new connection: it cannot ha
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import queue
 import ssl
@@ -118,6 +119,11 @@ class _Stack:
                 self._close(stack.pop())
         for connection in list(self._busy):
             self._close(connection)
+
+    def __del__(self) -> None:
+        """A client that was never closed leaves nothing open."""
+        with contextlib.suppress(Exception):  # the interpreter may be half gone
+            self.close()
 
     def forget(self) -> None:
         """In a forked child: use none of the parent's connections, and say nothing on their sockets."""

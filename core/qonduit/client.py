@@ -29,26 +29,7 @@ from qonduit.streams import AsyncStream, Stream
 
 
 class _ClientBase:
-    """What both clients are: a route, its middleware composed once, and the streams that nobody closed.
-
-    Args:
-        profile: a profile of the configuration; its default when neither this nor a provider is given.
-        provider: a provider's name; with `provider`, `base_url` or `api_key` no file is read. Without it the provider
-            is read off the base URL.
-        model: the model of calls that name none.
-        api_key: a key, a reference ("env:NAME", "file:PATH", "keyring:SERVICE/NAME"), or a function that gives one.
-        base_url: where the provider's API answers; by default the region's or the workspace's own host.
-        region, workspace, organization: see `Settings`.
-        timeout: seconds for one plain attempt; of a stream, for the first event and every gap.
-        deadline: seconds for all of a call; none by default.
-        max_retries: 0 to 5.
-        http_client: a client of httpx or httpx2 to send with; it is never closed by qonduit.
-        plugins: names, `(name, options)` pairs, plugin objects or middleware, outermost first, for the profile's.
-        config: a configuration file.
-        tags: labels of every call, for logs and costs.
-
-    Raises: ConfigurationError, MissingCredentialsError, PluginError. Nothing is sent.
-    """
+    """What both clients are: a route, its middleware composed once, and the streams that nobody closed."""
 
     def __init__(
         self,
@@ -69,6 +50,26 @@ class _ClientBase:
         config: str | os.PathLike[str] | None = None,
         tags: Mapping[str, str] | None = None,
     ) -> None:
+        """Build a client; nothing is sent.
+
+        Args:
+            profile: a profile of the configuration; its default when neither this nor a provider is given.
+            provider: a provider's name; with `provider`, `base_url` or `api_key` no file is read. Without it the provider
+                is read off the base URL.
+            model: the model of calls that name none.
+            api_key: a key, a reference ("env:NAME", "file:PATH", "keyring:SERVICE/NAME"), or a function that gives one.
+            base_url: where the provider's API answers; by default the region's or the workspace's own host.
+            region, workspace, organization: see `Settings`.
+            timeout: seconds for one plain attempt; of a stream, for the first event and every gap.
+            deadline: seconds for all of a call; none by default.
+            max_retries: 0 to 5.
+            http_client: a client of httpx or httpx2 to send with; it is never closed by qonduit.
+            plugins: names, `(name, options)` pairs, plugin objects or middleware, outermost first, for the profile's.
+            config: a configuration file.
+            tags: labels of every call, for logs and costs.
+
+        Raises: ConfigurationError, MissingCredentialsError, PluginError. Nothing is sent.
+        """
         arguments = {
             "provider": provider,
             "model": model,
@@ -206,8 +207,6 @@ class Client(_ClientBase):
     response = client.chat.completions.create(messages=[{"role": "user", "content": "你好"}])
     """
 
-    __doc__ += "\n" + (_ClientBase.__doc__ or "").partition("\n")[2]
-
     @property
     def chat(self) -> Chat:
         """`client.chat.completions.create(…)`."""
@@ -310,8 +309,6 @@ class AsyncClient(_ClientBase):
 
     May be used from several event loops; each has its own connections.
     """
-
-    __doc__ += "\n" + (_ClientBase.__doc__ or "").partition("\n")[2]
 
     @property
     def chat(self) -> AsyncChat:

@@ -76,7 +76,7 @@ class Request(Value):
         try:
             return cls.model_validate(fields)
         except ValidationError as error:
-            problems = describe_mistakes(error, cls, unknown="pass it in extra_body if the provider knows it")
+            problems = describe_mistakes(error, cls, unknown="what only the provider knows goes into extra_body")
         raise BadRequestError("The request was not sent: " + "; ".join(problems) + ".")
 
 

@@ -7,7 +7,6 @@ to the base URL that was named in the same place as the key.
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,6 +17,7 @@ from pydantic import ValidationError
 from qonduit import _plugins, configuration
 from qonduit._mistakes import describe_mistakes
 from qonduit._plugins import PLUGINS, PROVIDERS, PluginLike
+from qonduit._warn import warn
 from qonduit.configuration import Configuration, ProfileTable
 from qonduit.credentials import Credentials, KeySource, resolve
 from qonduit.errors import ConfigurationError, MissingCredentialsError
@@ -60,6 +60,8 @@ def resolve_profile(
     point = _plugins.entry_point(PROVIDERS, provider_name, "Provider")
     label = table[0] if table is not None else str(provider_name)
     if table is not None:
+        for plugin in table[1].plugins:
+            _plugins.entry_point(PLUGINS, plugin, "Plugin")  # a misspelt name is no stranger
         check_trust(found, label, table[1])  # before any code that the file names is imported
     info: ProviderInfo = getattr(point.load(), "info", ProviderInfo())
     options = table[1].options if table is not None else {}
@@ -185,16 +187,18 @@ def _checked_url(base_url: str, origin: str, info: ProviderInfo) -> str:
         raise ConfigurationError(
             f"base_url ({origin}): {shown} is no URL with a scheme and a host; expected https://HOST/PATH."
         )
+    if not str(base_url).isascii() or not str(base_url).isprintable() or " " in str(base_url):
+        raise ConfigurationError(
+            f"base_url ({origin}) holds a space, a line break or a character outside ASCII. Remove it, or write it as "
+            "URLs do: a path percent-encoded, a host as xn--…."
+        )
     if parts.username or parts.password or parts.query or parts.fragment:
         raise ConfigurationError(
             f"base_url ({origin}) must hold neither user, password, query nor fragment; give the key as api_key."
         )
     right = info.mistaken_hosts.get(parts.hostname or "")
     if right is not None:
-        warnings.warn(
-            f"base_url ({origin}) is on {parts.hostname}, which is a web site; the API answers on {right}.",
-            stacklevel=2,
-        )
+        warn(f"base_url ({origin}) is on {parts.hostname}, which is a web site; the API answers on {right}.")
     return str(base_url).rstrip("/")
 
 
@@ -226,10 +230,9 @@ def _credentials(
     elif table is not None and table[1].api_key is not None:
         secret = table[1].api_key
         if secret.get_secret_value().partition(":")[0] not in {"env", "file", "keyring"}:
-            warnings.warn(
+            warn(
                 f"{where} holds a key in plain text; a reference keeps it out of the file: api_key = "
-                f'"env:{info.key_variables[0] if info.key_variables else "MY_KEY"}"',
-                stacklevel=2,
+                f'"env:{info.key_variables[0] if info.key_variables else "MY_KEY"}"'
             )
         credentials, origin = resolve(secret, f"{where} api_key", found.variables), where
     else:
@@ -253,7 +256,7 @@ def _credentials(
 
 def _missing(profile: Profile, info: ProviderInfo, from_file: bool, where: str) -> str:
     variables = " or ".join(info.key_variables) or "a variable of your choice"
-    setting = f"api_key in {where}" if from_file else "api_key="
+    setting = f"api_key in {where}" if from_file else "pass api_key"
     page = f" Keys are made at {info.key_page}." if info.key_page else ""
     return (
         f"No API key was found for profile '{profile.name}' (provider '{profile.provider}'). Set the variable "

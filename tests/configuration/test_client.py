@@ -14,7 +14,7 @@ from tests.pipeline.modes import MESSAGES
 from tests.servers import Request, ScriptedServer, json_response
 from tests.wires import WIRES
 
-from qonduit import AsyncClient, BadRequestError, Client, ConfigurationError, middleware
+from qonduit import APIStatusError, AsyncClient, BadRequestError, Client, ConfigurationError, middleware
 
 Serve = Callable[..., ScriptedServer]
 WIRE = WIRES["qwen"]
@@ -147,18 +147,21 @@ def test_the_wrong_kind_of_client_handed_in(serve: Serve) -> None:
     """An async http client in a sync client is refused with the kind that it needs."""
     server = serve(answering)
     http_client = httpx.AsyncClient(trust_env=False)
-    with Client(**given(server, http_client=http_client)) as client:
-        with pytest.raises(ConfigurationError, match=r"http_client is .*AsyncClient.*httpx\.Client"):
-            ask(client)
+    expected = r"http_client is .*AsyncClient.*httpx\.Client"
+    with Client(**given(server, http_client=http_client)) as client, pytest.raises(ConfigurationError, match=expected):
+        ask(client)
     asyncio.run(http_client.aclose())
 
 
 def test_redirects_are_not_followed(serve: Serve) -> None:
     """A client handed in that follows redirects does not when qonduit sends: a key stays with its host."""
     server = serve([json_response({}, 307, location="/elsewhere")])
-    with httpx.Client(follow_redirects=True, trust_env=False) as http_client:
-        with Client(**given(server, http_client=http_client)) as client, pytest.raises(Exception, match="307"):
-            ask(client)
+    with (
+        httpx.Client(follow_redirects=True, trust_env=False) as http_client,
+        Client(**given(server, http_client=http_client)) as client,
+        pytest.raises(APIStatusError, match="307"),
+    ):
+        ask(client)
     assert len(server.requests) == 1
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +10,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from qonduit import AsyncClient, Client, _http
+from qonduit._http import HttpTransport
+from qonduit.profile import Profile
 from qonduit.wire import WireRequest
 from qonduit_emulator import Emulator
 from tests.docs.pages import EXAMPLE, Block
@@ -30,9 +30,10 @@ def emulator() -> Iterator[Emulator]:
 class Page:
     """A reader's machine: runs the blocks of one page in one namespace."""
 
-    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch, transports: list[HttpTransport]) -> None:
         self.folder = folder
         self._monkeypatch = monkeypatch
+        self._transports = transports
         self._namespace: dict[str, Any] = {"__name__": "__main__"}
 
     def run(self, block: Block) -> None:
@@ -48,12 +49,10 @@ class Page:
         return path
 
     def close(self) -> None:
-        """Close the clients that are left."""
-        for value in list(self._namespace.values()):
-            if isinstance(value, Client):
-                value.close()
-            elif isinstance(value, AsyncClient):
-                asyncio.run(value.aclose())
+        """Close what the examples left open."""
+        self._namespace.clear()
+        for transport in self._transports:
+            transport.close()
 
 
 @pytest.fixture
@@ -63,27 +62,32 @@ def page(emulator: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     for variable in ("DASHSCOPE_API_KEY", "OPENAI_API_KEY", "TEAM_API_KEY"):
         monkeypatch.setenv(variable, emulator.api_key)
     (tmp_path / "key.txt").write_text(emulator.api_key)
-    _redirect(emulator, monkeypatch)
     _install_example(tmp_path / "installed", monkeypatch)
-    made = Page(tmp_path, monkeypatch)
+    made = Page(tmp_path, monkeypatch, _redirect(emulator, monkeypatch))
     yield made
     made.close()
     for module in [name for name in sys.modules if name.startswith("qonduit_timing")]:
         del sys.modules[module]
 
 
-def _redirect(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
+def _redirect(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> list[HttpTransport]:
     """Below everything else, each address becomes the emulator's; no example reaches the network.
 
-    So presets of providers, rules of keys and of trust hold in the examples as they do for users.
+    So presets of providers, rules of keys and of trust hold in the examples as they do for users. Gives the transports
+    that will have been made.
     """
+    made: list[HttpTransport] = []
 
     def here(wire: WireRequest) -> WireRequest:
         path = urlsplit(wire.url).path
         assert path.startswith(PATHS), f"{wire.url} is not an address that the examples may ask"
         return wire._replace(url=emulator.url + path)
 
-    class Redirected(_http.HttpTransport):
+    class Redirected(HttpTransport):
+        def __init__(self, profile: Profile, http_client: Any = None) -> None:
+            super().__init__(profile, http_client)
+            made.append(self)
+
         def send(self, wire: WireRequest, deadline: float | None) -> Any:
             return super().send(here(wire), deadline)
 
@@ -96,7 +100,8 @@ def _redirect(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
         async def astream(self, wire: WireRequest, deadline: float | None) -> Any:
             return await super().astream(here(wire), deadline)
 
-    monkeypatch.setattr(_http, "HttpTransport", Redirected)
+    monkeypatch.setattr("qonduit._http.HttpTransport", Redirected)
+    return made
 
 
 def _install_example(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -98,7 +98,8 @@ async def test_a_time_limit_is_enforced_in_async_calls(mode: Mode) -> None:
             cancelled.append(True)
             raise
 
-    await mode.ask(client(mode, lambda call: call.io(lambda: None, forever, timeout=0.001), seen))
+    async with asyncio.timeout(5):
+        await mode.ask(client(mode, lambda call: call.io(lambda: None, forever, timeout=0.001), seen))
     assert [type(error) for error in seen] == [TimeoutError]
     assert cancelled == [True]
 

@@ -377,9 +377,11 @@ async def test_a_failed_observer_does_not_hide_the_error(
 ) -> None:
     """An observer that fails while it looks at an error leaves the provider's error to the caller."""
     layer = middleware("watcher", on_error=on_error)(fails_on_error)
+    transport = MemoryTransport(refused(400))
     with pytest.raises(BadRequestError):
-        await mode.ask(mode.client(MemoryTransport(refused(400)), layer))
+        await mode.ask(mode.client(transport, layer))
     assert "'watcher' failed" in caplog.text
+    assert len(transport.sent) == 1
 
 
 async def test_state_is_of_one_call(mode: Mode) -> None:

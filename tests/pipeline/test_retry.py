@@ -350,6 +350,7 @@ async def test_a_stream_is_not_tried_again_after_its_first_chunk(streaming: Mode
         transport = MemoryTransport(Reply(200, STREAM_HEADERS).with_parts(event({"content": "x"}), last), OK)
         error = await failed(streaming, transport)
         assert (type(error), error.attempts, len(transport.sent)) == (kind, 1, 1)
+        assert error.retryable is False
     assert naps.delays == []
 
 

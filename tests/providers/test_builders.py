@@ -6,7 +6,7 @@ import json
 from typing import Any, NamedTuple
 
 import pytest
-from tests.codecs import BASE_URL, builder, chat, normalizer, wire_response
+from tests.parts import BASE_URL, builder, chat, normalizer, wire_response
 from tests.wires import WIRES, dumps
 
 from qonduit import BadRequestError, ChatResponse
@@ -66,13 +66,9 @@ CASES: dict[str, Case] = {
         {"tools": [TOOL], "tool_choice": CHOICE, "parallel_tool_calls": False},
     ),
     "empty tools are left out": Case({"tools": []}, {}),
-    "JSON mode": Case(
-        {"response_format": {"type": "json_object"}}, {"response_format": {"type": "json_object"}}
-    ),
+    "JSON mode": Case({"response_format": {"type": "json_object"}}, {"response_format": {"type": "json_object"}}),
     "a schema": Case({"response_format": SCHEMA}, {"response_format": SCHEMA}),
-    "reasoning on": Case(
-        {"reasoning": True}, {}, qwen={"enable_thinking": True}, parameters={"enable_thinking": True}
-    ),
+    "reasoning on": Case({"reasoning": True}, {}, qwen={"enable_thinking": True}, parameters={"enable_thinking": True}),
     "reasoning off": Case(
         {"reasoning": False},
         {"reasoning_effort": "none"},
@@ -98,9 +94,7 @@ CASES: dict[str, Case] = {
         parameters={"thinking_budget": 100},
     ),
     "search": Case({"search": True}, {}, qwen={"enable_search": True}, parameters={"enable_search": True}),
-    "no search": Case(
-        {"search": False}, {}, qwen={"enable_search": False}, parameters={"enable_search": False}
-    ),
+    "no search": Case({"search": False}, {}, qwen={"enable_search": False}, parameters={"enable_search": False}),
     "search options": Case(
         {"search": {"forced_search": True}},
         {},
@@ -324,7 +318,7 @@ def test_parts_on_the_native_wire(part: dict[str, Any], native: dict[str, Any]) 
 def test_an_unknown_part_is_refused_before_it_is_sent() -> None:
     """A part that the native wire has no name for is an error that names it and the known ones."""
     messages = [{"role": "user", "content": [{"type": "smell", "smell": "rose"}]}]
-    with pytest.raises(BadRequestError, match="'smell'.*image_url") as caught:
+    with pytest.raises(BadRequestError, match=r"'smell'.*image_url") as caught:
         builder("dashscope").build(chat(messages=messages))
     assert caught.value.status_code is None
 
@@ -438,9 +432,7 @@ def test_unsupported_parameters(provider: str, policy: str) -> None:
             continue
         made = builder(provider, unsupported=policy).build(request)
         assert made.content == builder(provider).build(chat()).content
-        answer = normalizer(provider, unsupported=policy).normalize(
-            request, wire_response(dumps(wire.answer()))
-        )
+        answer = normalizer(provider, unsupported=policy).normalize(request, wire_response(dumps(wire.answer())))
         streamed = normalizer(provider, unsupported=policy).decoder(
             request, wire_response(headers={"content-type": "text/event-stream"})
         )

@@ -6,7 +6,7 @@ import pickle
 from typing import Any
 
 import pytest
-from tests.codecs import JSON_HEADERS, decode_stream, normalizer, wire_response
+from tests.parts import JSON_HEADERS, decode_stream, normalizer, wire_response
 from tests.wires import REQUEST_ID, WIRES, Wire, dumps
 
 from qonduit import (
@@ -122,9 +122,7 @@ TABLE = [
 TABLE_IDS = [f"{provider}-{status}-{code}" for provider, status, code, _, _ in TABLE]
 
 
-def error_of(
-    provider: str, status: int, body: Any, headers: dict[str, str] | None = None, **settings: Any
-) -> APIError:
+def error_of(provider: str, status: int, body: Any, headers: dict[str, str] | None = None, **settings: Any) -> APIError:
     content = body if isinstance(body, bytes) else dumps(body)
     error: APIError = normalizer(provider, **settings).error(
         wire_response(content, status, JSON_HEADERS if headers is None else headers)
@@ -152,9 +150,7 @@ def test_native_codes_inside_a_stream(status: int, code: str, kind: type[APIErro
 
 
 @pytest.mark.parametrize(("status", "code", "kind", "retryable"), QWEN)
-def test_compatible_codes_inside_a_stream(
-    status: int, code: str, kind: type[APIError], retryable: bool
-) -> None:
+def test_compatible_codes_inside_a_stream(status: int, code: str, kind: type[APIError], retryable: bool) -> None:
     """The compatible wire says no status inside a stream: a code that the table knows brings its own."""
     with pytest.raises(APIStatusError) as caught:
         decode_stream("qwen", [WIRES["qwen"].stream_error(status, code)])

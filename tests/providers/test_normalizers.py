@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.codecs import (
+from tests.parts import (
     DATE,
     builder,
     chat,
@@ -90,9 +90,7 @@ ANSWERS: dict[str, tuple[list[dict[str, Any]], list[dict[str, Any]] | None]] = {
 }
 
 
-def answers_of(
-    provider: str, compatible: list[dict[str, Any]], native: list[dict[str, Any]] | None
-) -> ChatResponse:
+def answers_of(provider: str, compatible: list[dict[str, Any]], native: list[dict[str, Any]] | None) -> ChatResponse:
     wire = WIRES[provider]
     body = wire.answer()
     if wire.native:
@@ -175,9 +173,7 @@ def test_native_text_format() -> None:
         "request_id": REQUEST_ID,
     }
     response = normalizer("dashscope").normalize(chat(), wire_response(dumps(body)))
-    assert response == normalizer("dashscope").normalize(
-        chat(), wire_response(dumps(WIRES["dashscope"].answer("a")))
-    )
+    assert response == normalizer("dashscope").normalize(chat(), wire_response(dumps(WIRES["dashscope"].answer("a"))))
 
 
 def test_parts_that_are_no_text_stay_parts() -> None:

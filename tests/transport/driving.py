@@ -26,9 +26,7 @@ class Driver:
 
     def ask(self, **parameters: Any) -> ChatResponse:
         """A plain call."""
-        response: ChatResponse = self.run(
-            self.client.chat.completions.create(**{"messages": ASK, **parameters})
-        )
+        response: ChatResponse = self.run(self.client.chat.completions.create(**{"messages": ASK, **parameters}))
         return response
 
     def stream(self, **parameters: Any) -> Chunks:

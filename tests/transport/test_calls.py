@@ -49,9 +49,9 @@ def test_swapping_the_provider_line_changes_nothing_else(serve, asynchronous) ->
 def test_the_request_on_the_wire(serve, wire, arguments, asynchronous) -> None:
     """A call is one POST with the key in its header, no cookie and no encoding but identity."""
     server = serve(
-        lambda request: wire.stream_reply()
-        if "event-stream" in request.headers.get("accept", "")
-        else wire.plain_reply()
+        lambda request: (
+            wire.stream_reply() if "event-stream" in request.headers.get("accept", "") else wire.plain_reply()
+        )
     )
     with Driver(asynchronous, arguments(server)) as driver:
         driver.ask()
@@ -95,7 +95,15 @@ def test_an_error_inside_a_stream(serve, wire, provider, arguments, asynchronous
     code = {"openai": "rate_limit_exceeded", "qwen": "limit_requests", "dashscope": "Throttling"}[provider]
     go_on = Event()
     server = serve(
-        [[sse_head(), chunk(wire.events(["hel"])[0]), chunk(wire.piece("hel")), go_on, chunk(wire.stream_error(429, code))]]
+        [
+            [
+                sse_head(),
+                chunk(wire.events(["hel"])[0]),
+                chunk(wire.piece("hel")),
+                go_on,
+                chunk(wire.stream_error(429, code)),
+            ]
+        ]
     )
     with Driver(asynchronous, arguments(server, max_retries=3)) as driver:
         stream = driver.stream()

@@ -217,9 +217,11 @@ def test_threads_do_not_get_each_others_answers() -> None:
 async def test_tasks_do_not_get_each_others_answers(serve) -> None:
     """Many tasks on one client get their own answers, plain and streamed."""
     server = serve(
-        lambda request: WIRE.stream_reply([request.json["messages"][-1]["content"]])
-        if request.json.get("stream")
-        else echo(request)
+        lambda request: (
+            WIRE.stream_reply([request.json["messages"][-1]["content"]])
+            if request.json.get("stream")
+            else echo(request)
+        )
     )
     async with AsyncClient(**arguments(server)) as client:
 

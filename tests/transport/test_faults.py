@@ -26,6 +26,7 @@ from qonduit import (
     APIConnectionError,
     APIStatusError,
     APITimeoutError,
+    ContentFilterError,
     ProtocolError,
     StreamInterruptedError,
 )
@@ -69,9 +70,7 @@ def test_a_broken_answer(serve, connect, steps) -> None:
     assert server.connections == 2
 
 
-@pytest.mark.parametrize(
-    "steps", [[CLOSE], [RESET], [sse_head()[:30], CLOSE]], ids=["closed", "reset", "head"]
-)
+@pytest.mark.parametrize("steps", [[CLOSE], [RESET], [sse_head()[:30], CLOSE]], ids=["closed", "reset", "head"])
 def test_a_stream_that_breaks_before_its_head(serve, connect, steps) -> None:
     """A stream that breaks before its head is raised by `create`."""
     with pytest.raises(APIConnectionError) as caught:
@@ -107,8 +106,7 @@ def test_a_stream_that_breaks_off(serve, connect, end) -> None:
     assert [stream.next().choices[0].delta.content, stream.next().choices[0].delta.content] == ["", "hel"]
     go_on.set()
     with pytest.raises(StreamInterruptedError) as caught:
-        while stream.next() is not None:
-            pass
+        stream.text()
     error = caught.value
     assert (error.outcome, error.retryable, error.attempts) == ("unknown", False, 1)
     assert (error.provider, error.model) == ("qwen", "qwen-plus")
@@ -265,7 +263,6 @@ BODIES = {
     "nothing": response(b""),
     "no content": head(204),
     "JSON, but no answer": response(b'{"ok": true}'),
-    "a plain answer": ANSWER,
 }
 
 
@@ -273,12 +270,26 @@ BODIES = {
 @pytest.mark.parametrize("stream", [False, True], ids=["plain", "streamed"])
 def test_a_200_that_is_no_answer(serve, connect, reply, stream) -> None:
     """A 200 that holds no answer is an error, plain or streamed, and what it holds is not shown."""
-    if reply is ANSWER and not stream:
-        pytest.skip("that is an answer")
     driver = connect(serve([reply]))
     with pytest.raises((ProtocolError, StreamInterruptedError)) as caught:
         driver.stream() if stream else driver.ask()
     assert "203.0.113.9" not in str(caught.value)
+
+
+def test_a_plain_answer_in_place_of_a_stream(serve, connect) -> None:
+    """A server that cannot stream and answers whole is read: its answer is given as chunks."""
+    stream = connect(serve([ANSWER])).stream()
+    assert stream.text() == "hello"
+    assert stream.response.text == "hello"
+    assert stream.response.usage.input_tokens == 5
+
+
+def test_an_error_in_place_of_a_stream(serve, connect) -> None:
+    """A 200 in JSON that is an error, in answer to a streamed request, is that error."""
+    server = serve([json_response(WIRE.error_body("data_inspection_failed"))])
+    with pytest.raises(ContentFilterError) as caught:
+        connect(server).stream()
+    assert caught.value.code == "data_inspection_failed"
 
 
 GARBAGE = {

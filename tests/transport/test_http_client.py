@@ -11,6 +11,9 @@ from typing import Any
 import httpx
 import httpx2
 import pytest
+from tests.servers import CLOSE, HANG, chunk, refusing_address, sse_head
+from tests.transport.driving import ASK, Driver, arguments
+from tests.wires import WIRES, dumps
 
 from qonduit import (
     APIConnectionError,
@@ -22,9 +25,6 @@ from qonduit import (
     ProtocolError,
     StreamInterruptedError,
 )
-from tests.servers import CLOSE, HANG, chunk, refusing_address, sse_head
-from tests.transport.driving import ASK, Driver, arguments
-from tests.wires import WIRES, dumps
 
 WIRE = WIRES["qwen"]
 URL = "http://api.test"

@@ -9,11 +9,11 @@ from typing import Any
 
 import httpx
 import pytest
-
-from qonduit import AsyncClient, Client
 from tests.servers import CLOSE, HANG, chunk, head, refusing_address, response, sse_head
 from tests.transport.driving import ASK, Driver, arguments
 from tests.wires import WIRES
+
+from qonduit import AsyncClient, Client
 
 WIRE = WIRES["qwen"]
 KEY = "sk-canary-2f9c"

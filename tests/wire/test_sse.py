@@ -108,9 +108,7 @@ def test_the_table_agrees_with_the_standard(text: str, expected: list[Event]) ->
 
 
 LINES = st.one_of(
-    st.sampled_from(
-        ["", "", "data", "data:", ":", ": x", ":HTTP_STATUS/200", "event:error", "event: x", "id:1", "x"]
-    ),
+    st.sampled_from(["", "", "data", "data:", ":", ": x", ":HTTP_STATUS/200", "event:error", "event: x", "id:1", "x"]),
     st.text(alphabet='ab:{}" \u2028\u2029\x85é你🌍\ufeff', max_size=6).map("data: {}".format),
     st.text(alphabet="dat:ev \u2028é", max_size=6),
 )

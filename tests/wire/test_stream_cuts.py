@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.codecs import Decoded, decode_stream
+from tests.parts import Decoded, decode_stream
 from tests.wires import CREATED, REQUEST_ID, dumps
 
 from qonduit import StreamInterruptedError
@@ -64,7 +66,7 @@ class Case(NamedTuple):
     body: bytes
     choices: list[tuple[str | None, str | None, list[dict[str, str]], str | None]]
     usage: tuple[int, int] | None
-    request: dict[str, Any] = {}
+    request: Mapping[str, Any] = MappingProxyType({})
 
 
 USAGE = {"prompt_tokens": 9, "completion_tokens": 4, "total_tokens": 13}
@@ -120,9 +122,7 @@ CASES: dict[str, Case] = {
         "qwen",
         compatible(
             [
-                delta(
-                    content="", role="assistant", tool_calls=[call(0, "call_a", "weather", "")]
-                )  # then "id": ""
+                delta(content="", role="assistant", tool_calls=[call(0, "call_a", "weather", "")])  # then "id": ""
             ],
             [delta(content="", tool_calls=[call(0, "", None, '{"city":')])],
             [delta(tool_calls=[call(0, "", "", '"北京"}'), call(1, "call_b", "time", "")])],
@@ -284,11 +284,7 @@ CASES: dict[str, Case] = {
             [message(content="", tool_calls=[call(0, "call_a", "weather", '{"city"')])],
             [message(content="", tool_calls=[call(0, "", None, ':"北京"}')])],
             [message(content="", tool_calls=[call(0, "", None, ""), call(1, "call_b", "time", "")])],
-            [
-                message(
-                    content="", tool_calls=[call(1, "", None, '{"zone":"CST"}')], finish_reason="tool_calls"
-                )
-            ],
+            [message(content="", tool_calls=[call(1, "", None, '{"zone":"CST"}')], finish_reason="tool_calls")],
         ),
         [(None, None, WEATHER, "tool_calls")],
         (9, 4),

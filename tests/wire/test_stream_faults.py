@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.codecs import SSE_HEADERS, chat, decode_stream, normalizer, wire_response
+from tests.parts import SSE_HEADERS, chat, decode_stream, normalizer, wire_response
 from tests.wires import REQUEST_ID, WIRES, Wire, dumps
 
 from qonduit import (
@@ -74,9 +74,7 @@ NATIVE_ERRORS: dict[str, tuple[bytes, type[APIError], int | None, bool]] = {
     ),
     "no status at all": (native_error("", "InvalidApiKey"), AuthenticationError, 401, False),
     "a free quota that is used up": (
-        native_error(
-            ":HTTP_STATUS/429\n", "Throttling.AllocationQuota", message="Free allocated quota exceeded."
-        ),
+        native_error(":HTTP_STATUS/429\n", "Throttling.AllocationQuota", message="Free allocated quota exceeded."),
         QuotaExhaustedError,
         429,
         False,
@@ -98,9 +96,7 @@ NATIVE_ERRORS: dict[str, tuple[bytes, type[APIError], int | None, bool]] = {
 
 @pytest.mark.parametrize("begun", [False, True], ids=["first", "after a chunk"])
 @pytest.mark.parametrize("closed", [True, False], ids=["closed", "without its blank line"])
-@pytest.mark.parametrize(
-    ("event", "kind", "status", "retryable"), NATIVE_ERRORS.values(), ids=list(NATIVE_ERRORS)
-)
+@pytest.mark.parametrize(("event", "kind", "status", "retryable"), NATIVE_ERRORS.values(), ids=list(NATIVE_ERRORS))
 def test_native_error_events(
     event: bytes, kind: type[APIError], status: int | None, retryable: bool, closed: bool, begun: bool
 ) -> None:
@@ -152,9 +148,7 @@ COMPATIBLE_ERRORS: dict[str, tuple[Any, type[APIError], int | None, str | None]]
 
 @pytest.mark.parametrize("done", [b"", DONE], ids=["", "[DONE]"])
 @pytest.mark.parametrize("begun", [False, True], ids=["first", "after a chunk"])
-@pytest.mark.parametrize(
-    ("body", "kind", "status", "code"), COMPATIBLE_ERRORS.values(), ids=list(COMPATIBLE_ERRORS)
-)
+@pytest.mark.parametrize(("body", "kind", "status", "code"), COMPATIBLE_ERRORS.values(), ids=list(COMPATIBLE_ERRORS))
 def test_compatible_error_events(
     body: Any, kind: type[APIError], status: int | None, code: str | None, begun: bool, done: bytes
 ) -> None:

@@ -44,9 +44,7 @@ def chat(**fields: Any) -> ChatRequest:
     return ChatRequest.of({"model": "qwen-plus", "messages": ASK, **fields})
 
 
-def wire_response(
-    content: bytes = b"", status: int = 200, headers: Mapping[str, str] | None = None
-) -> WireResponse:
+def wire_response(content: bytes = b"", status: int = 200, headers: Mapping[str, str] | None = None) -> WireResponse:
     wire = WireRequest("POST", f"{BASE_URL}/x", {}, b"{}")
     return WireResponse(status, JSON_HEADERS if headers is None else headers, content, wire)
 
@@ -80,7 +78,5 @@ def decode_stream(
         chunks += decoder.end()
     accumulator = Accumulator()
     accumulator.add(chunks)
-    response = accumulator.response(
-        request_id=decoder.request_id, provider=provider, warnings=tuple(decoder.warnings)
-    )
+    response = accumulator.response(request_id=decoder.request_id, provider=provider, warnings=tuple(decoder.warnings))
     return Decoded(chunks, response, early)
