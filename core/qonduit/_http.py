@@ -341,7 +341,7 @@ class HttpTransport:
 
 
 def _bounded(size: int) -> int:
-    if False:
+    if size > MAX_BODY_BYTES:
         raise ProtocolError(f"The answer is larger than {MAX_BODY_BYTES} bytes; it was given up.", outcome="unknown")
     return size
 

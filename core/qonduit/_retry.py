@@ -135,18 +135,18 @@ class _Decision:
             delay = self._route.retry_policy.delay(error, attempt)
             given_up = delay is None or not 0 <= delay < float("inf")
         except Exception as failure:  # noqa: BLE001  # a hook that raises would replace the provider's error
-            error.add_note(f"The retry policy failed ({type(failure).__name__}), so the call was not tried again.")
+            error.add_reason(f"The retry policy failed ({type(failure).__name__}), so the call was not tried again.")
             return None
         if delay is None or given_up:
             if error.retryable and error.retry_after is not None and error.retry_after > MAX_RETRY_AFTER:
-                error.add_note(f"Not tried again: the provider asks to wait {error.retry_after:g} s.")
+                error.add_reason(f"Not tried again: the provider asks to wait {error.retry_after:g} s.")
             return None
         deadline = self._call.deadline
         if deadline is not None and time.monotonic() + delay >= deadline:
-            error.add_note(f"Not tried again: waiting {delay:.1f} s would pass the call's deadline.")
+            error.add_reason(f"Not tried again: waiting {delay:.1f} s would pass the call's deadline.")
             return None
         if not self._route.retry_budget.take():
-            error.add_note("Not tried again: the retry budget of this client is used up; the provider keeps failing.")
+            error.add_reason("Not tried again: the retry budget of this client is used up; the provider keeps failing.")
             return None
         return delay
 

@@ -54,8 +54,8 @@ class _ClientBase:
 
         Args:
             profile: a profile of the configuration; its default when neither this nor a provider is given.
-            provider: a provider's name; with `provider`, `base_url` or `api_key` no file is read. Without it the provider
-                is read off the base URL.
+            provider: a provider's name; with `provider`, `base_url` or `api_key` no file is read. Without it the
+                provider is read off the base URL.
             model: the model of calls that name none.
             api_key: a key, a reference ("env:NAME", "file:PATH", "keyring:SERVICE/NAME"), or a function that gives one.
             base_url: where the provider's API answers; by default the region's or the workspace's own host.

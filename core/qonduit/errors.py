@@ -102,6 +102,11 @@ class APIError(QonduitError):
         self.attempts = attempts
         self.response = response
 
+    def add_reason(self, sentence: str) -> None:
+        """Say one thing more in the message."""
+        self.message = f"{self.message} {sentence}"
+        self.args = (self.message,)
+
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle by value: keyword-only arguments are restored as attributes."""
         return _restore, (type(self), self.message, dict(self.__dict__))

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tests.plugins.conftest import stranger  # noqa: F401  # a fixture of both folders
 
 Write = Callable[..., Path]
 

@@ -117,7 +117,7 @@ def test_a_missing_key(write: Write) -> None:
     write()
     for message, setting in (
         (message_of(MissingCredentialsError, "p"), "api_key in"),
-        (message_of(MissingCredentialsError, provider="qwen"), "api_key="),
+        (message_of(MissingCredentialsError, provider="qwen"), "pass api_key"),
     ):
         for part in ("provider 'qwen'", "DASHSCOPE_API_KEY", "https://bailian.console.aliyun.com", setting):
             assert part in message

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
 from tests.configuration.conftest import Write
+from tests.plugins.conftest import Stranger
 
 from qonduit import Client, ConfigurationError
 from qonduit.configuration import user_file
@@ -17,7 +19,6 @@ DEMANDS = [
     (('base_url = "http://dashscope.aliyuncs.com/v1"', BASE[1]), "base_url is not a host of provider 'qwen'"),
     (('proxy = "http://127.0.0.1:1"',), "it sets a proxy"),
     (('api_key = "file:key.txt"',), "api_key reads a file"),
-    (('plugins = ["logging", "stranger"]',), "it loads what qonduit does not bundle (stranger)"),
 ]
 
 
@@ -32,12 +33,17 @@ def test_a_demanding_file_is_refused(write: Write, key: str, lines: tuple[str, .
         assert part in message
 
 
-def test_a_strangers_provider_is_refused(write: Write, key: str) -> None:
-    """A found file that names a provider which is not bundled is refused before anything of it is imported."""
-    write(provider="stranger")
-    with pytest.raises(ConfigurationError) as caught:
+@pytest.mark.parametrize("group", ["providers", "plugins"])
+def test_a_strangers_code_is_refused(write: Write, key: str, stranger: Stranger, group: str) -> None:
+    """A found file that names what qonduit does not bundle is refused before anything of it is imported."""
+    stranger("stranger", {f"qonduit.{group}": {"theirs": "stranger_code:Theirs"}}, stranger_code="1 / 0")
+    if group == "plugins":
+        write('plugins = ["logging", "theirs"]')
+    else:
+        write(provider="theirs")
+    with pytest.raises(ConfigurationError, match=r"is refused.*it loads what qonduit does not bundle \(theirs\)"):
         Client("p")
-    assert "stranger" in str(caught.value)
+    assert "stranger_code" not in sys.modules
 
 
 @pytest.mark.parametrize("lines", [(), ('region = "us-east-1"',), ('plugins = ["logging"]',)])

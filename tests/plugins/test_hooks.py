@@ -284,7 +284,7 @@ def test_a_pair_is_a_name_and_options(pair: tuple[Any, ...]) -> None:
     [
         ({"tll": 3}, ["tll: is not known … did you mean 'ttl'?"]),
         ({"ttl": "hot"}, ["ttl: expected a number"]),
-        ({"ttl": -1}, ["ttl: ", "greater than 0"]),
+        ({"ttl": -1}, ["ttl: ", "expected more than 0"]),
         ({"max_entries": 1.5}, ["max_entries: expected a whole number"]),
         ({"ttl": "x", "max": 1}, ["ttl: expected a number", "max: is not known"]),
     ],

@@ -405,3 +405,22 @@ def test_the_last_event_needs_no_blank_line(case: Case) -> None:
     whole = decode_stream(case.provider, [case.body], **case.request)
     for lost in (1, 2):
         assert decode_stream(case.provider, [case.body[:-lost]], **case.request).said() == whole.said()
+
+
+@pytest.mark.parametrize(
+    "name", ["compatible tool calls", "native tool calls", "native, cumulative thinking and calls"]
+)
+def test_an_empty_id_is_no_id(name: str) -> None:
+    """A fragment that continues a call says no id, whether its wire says "" or nothing; the first one says it."""
+    case = CASES[name]
+    chunks = decode_stream(case.provider, [case.body], **case.request).chunks
+    fragments = [
+        call
+        for chunk in chunks
+        for choice in chunk.choices
+        for call in choice.delta.tool_calls or ()
+        if call.index == 0
+    ]
+    assert fragments[0].id == "call_a"
+    assert "" not in [fragment.id for fragment in fragments]
+    assert all(fragment.id in {None, "call_a"} for fragment in fragments)
