@@ -346,18 +346,24 @@ def _bounded(size: int) -> int:
     return size
 
 
+_ZERO = ord("0")
+TOGETHER = 16
+"""How many chunks are given together at most: more of them at a time cool the caches, fewer cost more calls."""
+
+
 class HttpStream:
     """An opened answer, sync or async as it was opened. See `qonduit.parts.WireStream`.
 
     Servers send each event as a chunk of its own, and httpcore gives each chunk by itself, though one read of the
-    connection may have brought many. So what one read brought is given together; `_waiting` keeps account of it.
+    connection may have brought many. So what one read brought is given together, up to
+    `TOGETHER` chunks; `_start` is where the data of the next one begins in the bytes of that read.
     """
 
     __slots__ = (
         "_failure",
         "_iterator",
         "_link",
-        "_place",
+        "_start",
         "_reads",
         "_transport",
         "_wire",
@@ -374,9 +380,14 @@ class HttpStream:
         self._wire = wire
         self._link = body.link
         self._reads = self._link.reads if self._link is not None else 0
-        self._place = 0
+        self._start = self._first() if self._link is not None else 0
         self._failure: Exception | None = None
         self._iterator: Any = None
+
+    def _first(self) -> int:
+        """Where the data of the first chunk begins in the read that brought the headers."""
+        latest: bytes = self._link.latest
+        return latest.find(b"\r\n", latest.find(b"\r\n\r\n") + 4) + 2
 
     def _more(self, data: bytes) -> bool:
         """Whether a further chunk has come with `data`, so that it can be had without waiting.
@@ -387,16 +398,19 @@ class HttpStream:
         link = self._link
         if link is None:
             return False
+        latest: bytes = link.latest
+        start = self._start
         if link.reads != self._reads:
             self._reads = link.reads
-            self._place = 0
-        latest = link.latest
-        place = latest.find(data, self._place)
-        if place < 0:
+            # The read begins within a chunk, or between two.
+            start = 0 if latest.startswith(data) else latest.find(b"\r\n", 2) + 2
+        if not latest.startswith(data, start):
+            self._start = len(latest)
             return False
-        self._place = place = place + len(data)
-        end = latest.find(b"\r\n", place + 2)
-        return place + 2 < end < len(latest) - 2 and latest[place + 2] != 48 and latest[place : place + 2] == b"\r\n"
+        place = start + len(data) + 2
+        end = latest.find(b"\r\n", place)
+        self._start = end + 2
+        return place < end < len(latest) - 2 and latest[place] != _ZERO
 
     def _brought(self, parts: list[bytes]) -> bytes:
         """What a read brought; a failure is raised once what came before it has been given."""
@@ -415,7 +429,7 @@ class HttpStream:
             if self._failure is None:
                 for data in self._iterator:
                     parts.append(data)
-                    if not self._more(data):
+                    if not self._more(data) or len(parts) == TOGETHER:
                         break
         except Exception as error:  # noqa: BLE001  # explained
             self._failure = self._transport.explain(error, self._wire)
@@ -432,7 +446,7 @@ class HttpStream:
             if self._failure is None:
                 async for data in self._iterator:
                     parts.append(data)
-                    if not self._more(data):
+                    if not self._more(data) or len(parts) == TOGETHER:
                         break
         except Exception as error:  # noqa: BLE001  # explained
             self._failure = self._transport.explain(error, self._wire)

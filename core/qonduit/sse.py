@@ -76,13 +76,15 @@ class EventDecoder:
         events: list[Event] = []
         for line in lines:
             if not line:
+                if self._size > self._max:
+                    raise self._too_large()
                 if self._data:
                     events.append(self._dispatch())
                 else:
                     self._reset()
             elif line.startswith(b"data:"):
                 self._data.append(line[6:] if line[5:6] == b" " else line[5:])
-                self._grow(len(line))
+                self._size += len(line)
             else:
                 self._field(line)
         if self._size + len(self._buffer) > self._max:
@@ -99,7 +101,7 @@ class EventDecoder:
         return events
 
     def _field(self, line: bytes) -> None:
-        self._grow(len(line))
+        self._size += len(line)
         if line.startswith(b":"):
             self._comments.append(line[1:])
             return
@@ -110,11 +112,6 @@ class EventDecoder:
             self._data.append(b"")
         elif line.startswith(b"HTTP_STATUS/"):
             self._comments.append(line)  # an older gateway forgets the colon before its comment
-
-    def _grow(self, size: int) -> None:
-        self._size += size
-        if self._size > self._max:
-            raise self._too_large()
 
     def _too_large(self) -> ProtocolError:
         return ProtocolError(

@@ -11,6 +11,8 @@ from qonduit_emulator._exchange import (
     FinishDelta,
     FinishReason,
     ReasoningDelta,
+    SearchDelta,
+    SearchResult,
     TextDelta,
     ToolCall,
     ToolCallDelta,
@@ -35,6 +37,7 @@ class Answer:
 
     choices: dict[int, Choice] = field(default_factory=dict)
     usage: Usage = field(default_factory=lambda: Usage(0))
+    search_results: tuple[SearchResult, ...] | None = None
 
     def add(self, delta: Delta) -> Choice:
         """Take one more delta in; returns the choice it belongs to."""
@@ -52,6 +55,8 @@ class Answer:
                 _add_fragment(choice.tool_calls, delta)
             case FinishDelta():
                 choice.finish_reason = delta.reason
+            case SearchDelta():
+                self.search_results = delta.results
             case _:
                 assert_never(delta)
         return choice

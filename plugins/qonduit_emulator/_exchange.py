@@ -18,9 +18,10 @@ FinishReason = Literal["stop", "length", "tool_calls"]
 
 @dataclass(frozen=True, slots=True)
 class TextPart:
-    """A piece of text in a message."""
+    """A piece of text in a message; `cache_mark` asks to keep everything up to its end in the cache."""
 
     text: str
+    cache_mark: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,7 @@ class MediaPart:
 
     kind: Literal["image", "video", "audio"]
     url: str
+    cache_mark: bool = False
 
 
 Part = TextPart | MediaPart
@@ -45,12 +47,13 @@ class ToolCall:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One turn of the conversation."""
+    """One turn of the conversation; `partial` marks a last turn that the answer has to go on with."""
 
     role: Role
     parts: tuple[Part, ...] = ()
     tool_calls: tuple[ToolCall, ...] = ()
     tool_call_id: str | None = None
+    partial: bool = False
 
     @property
     def text(self) -> str:
@@ -89,11 +92,21 @@ class ResponseFormat:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Search:
+    """A web search before the answer: what of it the answer shows, and how."""
+
+    strategy: str = "turbo"
+    source: bool = False
+    citation: bool = False
+    citation_format: Literal["[<number>]", "[ref_<number>]"] = "[<number>]"
+    prepend: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Parameters:
     """The parameters both wires name alike. `None`: the caller did not say.
 
-    `stop` holds the strings only: stop sequences given as token ids are accepted and have no effect, for this
-    server's tokens have no ids.
+    Stop sequences are strings in `stop`, or token ids in `stop_tokens`. `search` is `None` without one.
     """
 
     temperature: float | None = None
@@ -106,6 +119,8 @@ class Parameters:
     n: int = 1
     seed: int | None = None
     stop: tuple[str, ...] = ()
+    stop_tokens: tuple[tuple[int, ...], ...] = ()
+    search: Search | None = None
     logprobs: bool = False
     top_logprobs: int = 0
     enable_thinking: bool | None = None
@@ -122,7 +137,8 @@ class ChatRequest:
 
     `path`, `result_format` and `incremental_output` exist on the native wire only, `include_usage` on the
     compatible one only. `thinking` is false until the gate has found the model: then it is what the caller
-    and the model's default together decide.
+    and the model's default together decide. `caller` is who pays, empty until the gate knows: a cache of
+    prompts belongs to one.
     """
 
     model: str
@@ -134,14 +150,17 @@ class ChatRequest:
     result_format: Literal["text", "message"] | None = None
     incremental_output: bool | None = None
     include_usage: bool = False
+    caller: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
     """Tokens counted so far.
 
-    `output_tokens` includes `reasoning_tokens`; `input_tokens` includes `image_tokens`. `reasoning_tokens`
-    is `None` without thinking, `image_tokens` is `None` without media.
+    `output_tokens` includes `reasoning_tokens`; `input_tokens` includes `image_tokens`, `cached_tokens` and
+    `cache_creation_tokens`. `reasoning_tokens` is `None` without thinking, `image_tokens` is `None` without
+    media, `cache_creation_tokens` is `None` without a cache mark in the request. `searches` counts web
+    searches.
     """
 
     input_tokens: int
@@ -149,6 +168,8 @@ class Usage:
     reasoning_tokens: int | None = None
     image_tokens: int | None = None
     cached_tokens: int = 0
+    cache_creation_tokens: int | None = None
+    searches: int = 0
 
     @property
     def total_tokens(self) -> int:
@@ -196,5 +217,25 @@ class FinishDelta:
     usage: Usage
 
 
-Delta = TextDelta | ReasoningDelta | ToolCallDelta | FinishDelta
+@dataclass(frozen=True, slots=True)
+class SearchResult:
+    """One page a web search found; `index` counts from 1."""
+
+    index: int
+    title: str
+    url: str
+    site_name: str
+    icon: str
+
+
+@dataclass(frozen=True, slots=True)
+class SearchDelta:
+    """What a web search found; comes at most once, before everything else."""
+
+    choice: int
+    results: tuple[SearchResult, ...]
+    usage: Usage
+
+
+Delta = TextDelta | ReasoningDelta | ToolCallDelta | FinishDelta | SearchDelta
 """What a backend yields. Each carries the usage of the whole request up to and including itself."""
