@@ -8,27 +8,24 @@ own transport; a client that was handed in is used through its own `send` and ne
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import functools
 import importlib
 import os
 import ssl
 import threading
-import time
 import weakref
 from types import ModuleType
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
+from qonduit._failures import explain
+from qonduit._http_stream import HttpStream
 from qonduit._httpx import HttpxBody, check_client, http_library, proxied_transport, request_of
 from qonduit._stack import AsyncStack, RawHeaders, SyncStack, Target
 from qonduit.errors import (
-    APIConnectionError,
-    APITimeoutError,
     BadRequestError,
     ConfigurationError,
     ProtocolError,
-    QonduitError,
 )
 from qonduit.profile import Profile
 from qonduit.wire import Headers, WireRequest, WireResponse
@@ -98,7 +95,7 @@ class HttpTransport:
     def _opened(self, wire: WireRequest, status: int, pairs: RawHeaders, body: Any) -> HttpStream:
         """An answer's head; refuses what was not asked for."""
         headers = Headers(pairs)
-        return HttpStream(self, wire, status, headers, body)
+        return HttpStream(wire, self._profile, status, headers, body)
 
     def _check(self, stream: HttpStream) -> None:
         encoding = stream.headers.get("content-encoding", "identity")
@@ -109,53 +106,6 @@ class HttpTransport:
                 status_code=stream.status,
                 outcome="unknown",
             )
-
-    def explain(self, error: Exception, wire: WireRequest) -> Exception:
-        """Our own error for what httpx or httpcore raised: without their request, which holds the key.
-
-        Raised after the `except`, not in it: there theirs would be its context, with the frames that hold the headers.
-        """
-        if isinstance(error, QonduitError):
-            return error
-        if isinstance(error, RuntimeError) and "closed" in str(error):
-            return APIConnectionError(f"The connection's client was closed: {error}.", outcome="not_sent")
-        names = {kind.__name__ for kind in type(error).__mro__}
-        host = urlsplit(wire.url).netloc
-        profile = self._profile
-        if "ConnectTimeout" in names:
-            return APITimeoutError(
-                f"{host} did not accept a connection within {profile.connect_timeout:g} s. "
-                "Is it the right host, is a proxy needed? The setting is connect_timeout.",
-                outcome="not_sent",
-                retryable=True,
-            )
-        if "PoolTimeout" in names:
-            return APITimeoutError(
-                f"All {profile.max_connections} connections to {host} were busy until the time was up. "
-                "Make fewer calls at once, or raise max_connections.",
-                outcome="not_sent",
-                retryable=True,
-            )
-        if names & {"ReadTimeout", "WriteTimeout", "TimeoutException"}:
-            return APITimeoutError(
-                f"{host} did not answer in time. The settings are timeout (seconds of one attempt, or of one gap in a "
-                "stream) and deadline (of the whole call).",
-                outcome="unknown",
-                retryable=True,
-            )
-        if names & {"ConnectError", "ProxyError"}:
-            reason = str(error) or type(error).__name__
-            return APIConnectionError(f"{host} cannot be reached: {reason}.", outcome="not_sent", retryable=True)
-        if "LocalProtocolError" in names:
-            # h11's own text would quote the header, and the header may be the key.
-            return BadRequestError(
-                "The request was not sent: a header holds characters that HTTP forbids. Look at extra_headers."
-            )
-        if names & {"RemoteProtocolError", "ReadError", "WriteError", "NetworkError", "TransportError"}:
-            return APIConnectionError(
-                f"The connection to {host} broke before the answer was whole.", outcome="unknown", retryable=True
-            )
-        return error
 
     # Sync
 
@@ -193,7 +143,7 @@ class HttpTransport:
                 raise
             return stream
         except Exception as error:  # noqa: BLE001  # explained
-            failure = self.explain(error, wire)
+            failure = explain(error, wire, self._profile)
         raise failure
 
     def send(self, wire: WireRequest, deadline: float | None) -> WireResponse:
@@ -208,7 +158,7 @@ class HttpTransport:
             content = parts[0] if len(parts) == 1 else b"".join(parts)
             return WireResponse(stream.status, stream.headers, content, wire)
         except Exception as error:  # noqa: BLE001  # explained
-            failure = self.explain(error, wire)
+            failure = explain(error, wire, self._profile)
         finally:
             stream.body.close()
         raise failure
@@ -262,7 +212,7 @@ class HttpTransport:
                 raise
             return stream
         except Exception as error:  # noqa: BLE001  # explained
-            failure = self.explain(error, wire)
+            failure = explain(error, wire, self._profile)
         raise failure
 
     async def asend(self, wire: WireRequest, deadline: float | None) -> WireResponse:
@@ -277,7 +227,7 @@ class HttpTransport:
             content = parts[0] if len(parts) == 1 else b"".join(parts)
             return WireResponse(stream.status, stream.headers, content, wire)
         except Exception as error:  # noqa: BLE001  # explained
-            failure = self.explain(error, wire)
+            failure = explain(error, wire, self._profile)
         finally:
             await stream.body.aclose()
         raise failure
@@ -344,134 +294,3 @@ def _bounded(size: int) -> int:
     if size > MAX_BODY_BYTES:
         raise ProtocolError(f"The answer is larger than {MAX_BODY_BYTES} bytes; it was given up.", outcome="unknown")
     return size
-
-
-_ZERO = ord("0")
-TOGETHER = 16
-"""How many chunks are given together at most: more of them at a time cool the caches, fewer cost more calls."""
-
-
-class HttpStream:
-    """An opened answer, sync or async as it was opened. See `qonduit.parts.WireStream`.
-
-    Servers send each event as a chunk of its own, and httpcore gives each chunk by itself, though one read of the
-    connection may have brought many. So what one read brought is given together, up to
-    `TOGETHER` chunks; `_start` is where the data of the next one begins in the bytes of that read.
-    """
-
-    __slots__ = (
-        "_failure",
-        "_iterator",
-        "_link",
-        "_start",
-        "_reads",
-        "_transport",
-        "_wire",
-        "body",
-        "headers",
-        "status",
-    )
-
-    def __init__(self, transport: HttpTransport, wire: WireRequest, status: int, headers: Headers, body: Any) -> None:
-        self.status = status
-        self.headers = headers
-        self.body = body
-        self._transport = transport
-        self._wire = wire
-        self._link = body.link
-        self._reads = self._link.reads if self._link is not None else 0
-        self._start = self._first() if self._link is not None else 0
-        self._failure: Exception | None = None
-        self._iterator: Any = None
-
-    def _first(self) -> int:
-        """Where the data of the first chunk begins in the read that brought the headers."""
-        latest: bytes = self._link.latest
-        return latest.find(b"\r\n", latest.find(b"\r\n\r\n") + 4) + 2
-
-    def _more(self, data: bytes) -> bool:
-        """Whether a further chunk has come with `data`, so that it can be had without waiting.
-
-        It has when the network's last read goes on after `data` with a line end, the next chunk's size line and a byte.
-        Where that cannot be seen the answer is no, and the rest is given by the next read.
-        """
-        link = self._link
-        if link is None:
-            return False
-        latest: bytes = link.latest
-        start = self._start
-        if link.reads != self._reads:
-            self._reads = link.reads
-            # The read begins within a chunk, or between two.
-            start = 0 if latest.startswith(data) else latest.find(b"\r\n", 2) + 2
-        if not latest.startswith(data, start):
-            self._start = len(latest)
-            return False
-        place = start + len(data) + 2
-        end = latest.find(b"\r\n", place)
-        self._start = end + 2
-        return place < end < len(latest) - 2 and latest[place] != _ZERO
-
-    def _brought(self, parts: list[bytes]) -> bytes:
-        """What a read brought; a failure is raised once what came before it has been given."""
-        if self._failure is not None and not parts:
-            raise self._failure from None
-        return parts[0] if len(parts) == 1 else b"".join(parts)
-
-    def read(self, deadline: float | None) -> bytes:
-        """The next bytes, b"" at the end."""
-        if self._link is not None:
-            self._link.deadline = deadline
-        if self._iterator is None:
-            self._iterator = iter(self.body)
-        parts: list[bytes] = []
-        try:
-            if self._failure is None:
-                for data in self._iterator:
-                    parts.append(data)
-                    if not self._more(data) or len(parts) == TOGETHER:
-                        break
-        except Exception as error:  # noqa: BLE001  # explained
-            self._failure = self._transport.explain(error, self._wire)
-        return self._brought(parts)
-
-    async def aread(self, deadline: float | None) -> bytes:
-        """`read`, async."""
-        if self._link is not None:
-            self._link.deadline = deadline
-        if self._iterator is None:
-            self._iterator = self.body.__aiter__()
-        parts: list[bytes] = []
-        try:
-            if self._failure is None:
-                async for data in self._iterator:
-                    parts.append(data)
-                    if not self._more(data) or len(parts) == TOGETHER:
-                        break
-        except Exception as error:  # noqa: BLE001  # explained
-            self._failure = self._transport.explain(error, self._wire)
-        return self._brought(parts)
-
-    def finish(self, deadline: float) -> None:
-        """Read the little that is left and give the connection back; close it when that fails."""
-        with contextlib.suppress(APIConnectionError):
-            while self.read(deadline) and time.monotonic() < deadline:
-                pass
-        self.body.close()
-
-    async def afinish(self, deadline: float) -> None:
-        """`finish`, async."""
-        with contextlib.suppress(APIConnectionError):
-            while await self.aread(deadline) and time.monotonic() < deadline:
-                pass
-        await self.body.aclose()
-
-    def close(self) -> None:
-        """Drop the answer and its connection. Idempotent."""
-        self.body.abort()
-
-    async def aclose(self) -> None:
-        """`close`, async."""
-        if self._link is None:
-            await self.body.aclose()
-        self.body.abort()

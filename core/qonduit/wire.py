@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from typing import NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 
 class Headers(Mapping[str, str]):
@@ -14,7 +14,7 @@ class Headers(Mapping[str, str]):
 
     __slots__ = ("_decoded", "_pairs")
 
-    def __init__(self, pairs: Iterable[tuple[bytes, bytes]] = ()) -> None:
+    def __init__(self, pairs: Sequence[tuple[bytes, bytes]] = ()) -> None:
         self._pairs = pairs
         self._decoded: dict[str, str] | None = None
 
@@ -26,6 +26,15 @@ class Headers(Mapping[str, str]):
                 values[name] = f"{values[name]}, {value}" if name in values else value
             self._decoded = values
         return self._decoded
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """The value of a header, or `default`; one look costs less than decoding all."""
+        if self._decoded is not None:
+            return self._decoded.get(name.lower(), default)
+        wanted = name.lower().encode("latin-1")
+        size = len(wanted)
+        values = [value for raw, value in self._pairs if len(raw) == size and raw.lower() == wanted]
+        return b", ".join(values).decode("latin-1") if values else default
 
     def __getitem__(self, name: str) -> str:
         """The value of a header."""

@@ -5,13 +5,14 @@ from __future__ import annotations
 import datetime
 import tomllib
 from decimal import Decimal
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from qonduit import Cost, CostPart, Usage
+from qonduit.value import trusted
 
 MILLION = Decimal(1_000_000)
 Amount = Annotated[Decimal, Field(ge=0)]
@@ -43,8 +44,20 @@ def catalogue() -> tuple[Price, ...]:
     return tuple(Price.model_validate(row) for row in tomllib.loads(text)["price"])
 
 
-def find(model: str, region: str | None, input_tokens: int) -> Price | str:
+def find(model: str, region: str, input_tokens: int) -> Price | str:
     """The newest row for an input of this size, or the reason why there is none."""
+    tiers = _tiers(model, region)
+    if isinstance(tiers, str):
+        return tiers
+    for row in tiers:
+        if row.up_to is None or input_tokens <= row.up_to:
+            return row
+    return f"no price of model '{model}' is known for an input of {input_tokens} tokens"
+
+
+@lru_cache(maxsize=1024)
+def _tiers(model: str, region: str) -> tuple[Price, ...] | str:
+    """The newest rows of a model, the tier of the smallest inputs first."""
     of_model = [row for row in catalogue() if row.model == model]
     if not of_model:
         return f"no price of model '{model}' is known"
@@ -52,10 +65,7 @@ def find(model: str, region: str | None, input_tokens: int) -> Price | str:
     if not rows:
         return f"no price of model '{model}' is known for region '{region}'"
     newest = max(row.date for row in rows)
-    fitting = [row for row in rows if row.date == newest and (row.up_to is None or input_tokens <= row.up_to)]
-    if not fitting:
-        return f"no price of model '{model}' is known for an input of {input_tokens} tokens"
-    return min(fitting, key=lambda row: row.up_to or 0)
+    return tuple(sorted((row for row in rows if row.date == newest), key=lambda row: row.up_to or 0))
 
 
 def cost_of(price: Price, usage: Usage, *, complete: bool) -> Cost:
@@ -77,7 +87,7 @@ def cost_of(price: Price, usage: Usage, *, complete: bool) -> Cost:
         else ("output", output_tokens, price.output),
     )
     parts = tuple(
-        CostPart(kind=kind, quantity=quantity, unit_price=unit, amount=quantity * unit / MILLION)
+        trusted(CostPart, {"kind": kind, "quantity": quantity, "unit_price": unit, "amount": quantity * unit / MILLION})
         for kind, quantity, unit in lines
         if quantity and unit is not None
     )
@@ -85,11 +95,14 @@ def cost_of(price: Price, usage: Usage, *, complete: bool) -> Cost:
     reason = f"no price is known for: {', '.join(missing)}" if missing else None
     if not complete:
         reason = "the answer is not whole"
-    return Cost(
-        amount=sum((part.amount for part in parts), Decimal(0)),
-        currency=price.currency,
-        parts=parts,
-        provenance="lower_bound" if reason else "exact",
-        reason=reason,
-        source=f"{price.source} ({price.date.isoformat()})",
+    return trusted(
+        Cost,
+        {
+            "amount": sum((part.amount for part in parts), Decimal(0)),
+            "currency": price.currency,
+            "parts": parts,
+            "provenance": "lower_bound" if reason else "exact",
+            "reason": reason,
+            "source": f"{price.source} ({price.date})",
+        },
     )

@@ -15,13 +15,17 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
+from qonduit_emulator._account_checks import account_checks
 from qonduit_emulator._address import DEFAULT_API_KEY
+from qonduit_emulator._admin import admin_routes
 from qonduit_emulator._answer import Answer
 from qonduit_emulator._backend import Backend
+from qonduit_emulator._books import Books, with_key
 from qonduit_emulator._compatible import CompatibleWire, list_models
+from qonduit_emulator._configuration import Configuration
 from qonduit_emulator._exchange import ChatRequest, Usage
 from qonduit_emulator._format_check import FormatCheck
-from qonduit_emulator._gate import Call, Check, Gate, KeyCheck, Permit
+from qonduit_emulator._gate import Call, Check, Gate, Permit
 from qonduit_emulator._model_check import ModelCheck
 from qonduit_emulator._models import Catalogue, default_catalogue
 from qonduit_emulator._native import NativeWire
@@ -50,18 +54,26 @@ def create_app(
     backend: Backend | None = None,
     checks: tuple[Check, ...] = (),
     max_body_bytes: int = MAX_BODY_BYTES,
+    books: Books | None = None,
+    admin_token: str | None = None,
 ) -> Starlette:
     """The emulator as an ASGI application, for those who run their own server.
 
     Args:
-        api_key: the key that is let in; `DEFAULT_API_KEY` when `None`.
+        api_key: the key that is let in; `DEFAULT_API_KEY` when `None`. With `books` it has no effect.
         backend: who answers; the scripted backend when `None`.
-        checks: more checks for the gate, beside format, key and model.
+        checks: more checks for the gate, beside format, key, account, rate and model.
         max_body_bytes: a longer request body is refused.
+        books: the keys and accounts; when `None`, one key of an account without limits.
+        admin_token: what the admin API asks for; `None` turns it off.
     """
     catalogue = default_catalogue()
-    gate = Gate([FormatCheck(), KeyCheck([api_key or DEFAULT_API_KEY]), ModelCheck(catalogue), *checks])
-    return _Service(gate, catalogue, backend or ScriptedBackend(), max_body_bytes).build_app()
+    books = books or Books(with_key(Configuration(), api_key, DEFAULT_API_KEY))
+    gate = Gate([FormatCheck(), *account_checks(books, catalogue), ModelCheck(catalogue), *checks])
+    app = _Service(gate, catalogue, backend or ScriptedBackend(), max_body_bytes).build_app()
+    if admin_token is not None:
+        app.router.routes.extend(admin_routes(books, admin_token))
+    return app
 
 
 class _Service:
@@ -110,6 +122,7 @@ class _Service:
             return _refuse(wire, refusal, request_id, http.headers)
         except ClientDisconnect:
             return Response(status_code=400)  # nobody is there to read it
+        request = permit.bound(request)
         model = self._catalogue[request.model]
         request = replace(request, thinking=model.thinks(request.parameters.enable_thinking))
         framing = wire.framing(request, model, request_id, int(time.time()))

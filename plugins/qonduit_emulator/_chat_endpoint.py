@@ -65,6 +65,7 @@ class ChatEndpoint:
             return refuse(wire, refusal, request_id, http.headers)
         except ClientDisconnect:
             return Response(status_code=400)  # nobody is there to read it
+        request = permit.bound(request)
         model = self._catalogue[request.model]
         thinking = model.thinks(request.parameters.enable_thinking)
         request = replace(request, thinking=thinking, caller=call.api_key or "")

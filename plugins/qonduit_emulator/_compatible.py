@@ -27,7 +27,7 @@ from qonduit_emulator._exchange import (
     Usage,
 )
 from qonduit_emulator._fields import parse_body, read_flag, read_object, read_text
-from qonduit_emulator._messages import parse_messages
+from qonduit_emulator._messages import parse_messages, read_cache_mark
 from qonduit_emulator._models import Catalogue, Model
 from qonduit_emulator._parameters import parse_parameters
 from qonduit_emulator._refusal import Refusal, invalid_parameter, missing_model
@@ -87,18 +87,19 @@ def _parse_content(content: Any) -> tuple[Part, ...]:
 
 
 def _parse_part(item: Any) -> list[Part]:
+    mark = read_cache_mark(item)
     match item:
         case {"type": "text", "text": str(text)}:
-            return [TextPart(text)]
+            return [TextPart(text, mark)]
         case {"type": "image_url", "image_url": {"url": str(url)} | str(url)}:
-            return [MediaPart("image", url)]
+            return [MediaPart("image", url, mark)]
         case {"type": "video_url", "video_url": {"url": str(url)}}:
-            return [MediaPart("video", url)]
+            return [MediaPart("video", url, mark)]
         case {"type": "video", "video": [*frames]} if frames and all(isinstance(f, str) for f in frames):
-            return [MediaPart("video", frame) for frame in frames]
+            return [MediaPart("video", frame, mark) for frame in frames]
         case {"type": "input_audio", "input_audio": {"data": str(data), "format": str(form)}}:
             is_url = data.startswith(("http:", "https:", "data:"))
-            return [MediaPart("audio", data if is_url else f"data:audio/{form};base64,{data}")]
+            return [MediaPart("audio", data if is_url else f"data:audio/{form};base64,{data}", mark)]
         case _:
             raise invalid_parameter(
                 "Each content part should be of type text, image_url, video_url, video or input_audio"

@@ -21,6 +21,7 @@ from typing import Any, Literal
 
 from qonduit_emulator._refusal import Refusal
 from qonduit_emulator._refusal_codes import refusal_by_code
+from qonduit_emulator._settings import Reader, SettingError, count, number, one_of, read_settings, text
 
 HEADER = "x-emulator-fault"
 """Names the fault of one request."""
@@ -178,6 +179,26 @@ def _draw(seed: int, key: str, number: int) -> float:
     return int.from_bytes(digest[:7]) / 2**56
 
 
+def _value(value: Any) -> Any:
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        raise TypeError("a text or a number")
+    return value
+
+
+_READERS: Mapping[str, Reader] = {
+    "name": text,
+    "value": _value,
+    "key": text,
+    "wire": one_of(("native", "compatible")),
+    "path": text,
+    "nth": count,
+    "every": count,
+    "probability": number,
+    "seed": count,
+    "times": count,
+}
+
+
 class Faults:
     """The faults that are set. Safe to use from any thread."""
 
@@ -231,6 +252,20 @@ class Faults:
             self._plans = [*self._plans, plan]
         return plan.id
 
+    def set_record(self, record: Any, place: str) -> int:
+        """Set the fault of a configuration's table or of JSON; `place` names it in errors.
+
+        Raises:
+            SettingError: an unknown key, or a value that cannot be read.
+        """
+        settings = read_settings(record, _READERS, place)
+        if "name" not in settings:
+            raise SettingError(f"{place}: it needs a name, one of {', '.join(FaultName)}")
+        try:
+            return self.set(settings.pop("name"), settings.pop("value", None), **settings)
+        except ValueError as error:
+            raise SettingError(f"{place}: {error}") from None
+
     def clear(self, fault_id: int | None = None) -> int:
         """Forget one fault, or all of them; returns how many there were."""
         with self._lock:
@@ -239,10 +274,10 @@ class Faults:
             self._plans = kept
         return cleared
 
-    def list(self) -> list[dict[str, Any]]:
+    def list(self) -> tuple[dict[str, Any], ...]:
         """What is set, in order, each with its `id` and how often it has `happened`."""
         with self._lock:
-            return [plan.describe() for plan in self._plans]
+            return tuple(plan.describe() for plan in self._plans)
 
     def __bool__(self) -> bool:
         """Whether any is set."""

@@ -16,13 +16,12 @@ requests lets it by, and one that looks at models and tokens asks the call.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from typing import Literal, Protocol
 
 from qonduit_emulator._exchange import ChatRequest, Usage
-from qonduit_emulator._refusal import missing_api_key, wrong_api_key
 
 Settle = Callable[[Usage | None], None]
 """Gives back what a check took. The usage is `None` when the call was refused or never answered."""
@@ -142,23 +141,3 @@ class Gate:
             permit.settle(None)
             raise
         return permit
-
-
-class KeyCheck:
-    """The key must be one of the given ones.
-
-    Source: https://help.aliyun.com/zh/model-studio/error-code (401); wrong native key: captured traffic,
-    2024-11-25.
-    """
-
-    stage = Stage.KEY
-
-    def __init__(self, api_keys: Collection[str]) -> None:
-        self._api_keys = frozenset(api_keys)
-
-    def check(self, call: Call) -> None:
-        """Refuse a missing or unknown key."""
-        if call.api_key is None:
-            raise missing_api_key()
-        if call.api_key not in self._api_keys:
-            raise wrong_api_key()

@@ -15,20 +15,19 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import deque
+from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from qonduit_emulator._accounts import Account, Limits
+from qonduit_emulator._accounts import Account
 from qonduit_emulator._exchange import Usage
-from qonduit_emulator._refusal import Refusal
+from qonduit_emulator._meter import MINUTE_SECONDS, Entry, Meter
 from qonduit_emulator._refusal_codes import refusal_by_code
-from qonduit_emulator._state import CallRow, MemoryState, State, UsageRow
+from qonduit_emulator._state import CallRow, MemoryState, State
 
 Clock = Callable[[], float]
 """The time in unix seconds."""
 
-MINUTE_SECONDS = 60
 CHINA_OFFSET_SECONDS = 8 * 3600
 """The vendor's day begins at midnight in China."""
 
@@ -44,7 +43,7 @@ class Demand:
 
 @dataclass(frozen=True, slots=True)
 class Reservation:
-    """A call under way, and the tokens taken for it; `bounded` when that is less than it could use."""
+    """A call under way and the tokens taken for it, which may be less than it could use."""
 
     id: int
     account: str
@@ -52,7 +51,6 @@ class Reservation:
     free_tokens: int
     paid_tokens: int
     pays: bool
-    bounded: bool
 
     @property
     def tokens(self) -> int:
@@ -60,45 +58,9 @@ class Reservation:
         return self.free_tokens + self.paid_tokens
 
 
-@dataclass(slots=True)
-class _Entry:
-    at: float
-    tokens: int
-
-
-@dataclass(slots=True)
-class _Meter:
-    """The counts of one account and model. Reserved tokens are those of calls under way."""
-
-    window: deque[_Entry] = field(default_factory=deque)
-    window_tokens: int = 0
-    running: int = 0
-    requests: int = 0
-    day: int = 0
-    day_requests: int = 0
-    free_used: int = 0
-    free_reserved: int = 0
-    paid_used: int = 0
-    paid_reserved: int = 0
-
-    def slide(self, now: float) -> None:
-        """Forget what is older than a minute."""
-        while self.window and self.window[0].at <= now - MINUTE_SECONDS:
-            self.window_tokens -= self.window.popleft().tokens
-
-    def last_second(self, now: float) -> int:
-        """The calls of the last second."""
-        count = 0
-        for entry in reversed(self.window):
-            if entry.at <= now - 1:
-                break
-            count += 1
-        return count
-
-
 @dataclass(frozen=True, slots=True)
 class ModelUsage:
-    """What one account has used of one model, for those who look; tokens include no reserved ones."""
+    """What one account has used of one model; used tokens include the free ones, but no reserved ones."""
 
     requests: int
     requests_today: int
@@ -115,31 +77,22 @@ class Ledger:
         self._clock = clock
         self._state = state or MemoryState()
         self._lock = threading.Lock()
-        self._meters: dict[tuple[str, str], _Meter] = {}
-        self._running: dict[int, _Entry | None] = {}
+        self._meters: defaultdict[str, dict[str, Meter]] = defaultdict(dict)
+        self._running: dict[int, Entry | None] = {}
         self._last_id = 0
-        self._load()
-
-    def _load(self) -> None:
         usage, calls = self._state.load_usage()
         for row in usage:
-            self._meters[row.account, row.model] = _Meter(
-                requests=row.requests,
-                day=row.day,
-                day_requests=row.day_requests,
-                free_used=row.free_tokens,
-                paid_used=row.paid_tokens,
+            self._meters[row.account][row.model] = Meter(
+                row.requests, row.day, row.day_requests, free_used=row.free_tokens, paid_used=row.paid_tokens
             )
         for call in calls:
-            meter = self._meter(call.account, call.model)
-            meter.window.append(_Entry(call.at, call.tokens))
-            meter.window_tokens += call.tokens
+            self._meter(call.account, call.model).enter(call.at, call.tokens)
             self._last_id = max(self._last_id, call.id)
 
     def check_quota(self, account: Account, model: str, demand: Demand) -> None:
-        """Refuse a call whose least does not fit into the free tier and the quota. Raises: Refusal."""
+        """Refuse a call whose least does not fit into free tier and quota. Raises: Refusal."""
         with self._lock:
-            self._split(account, model, demand)
+            self._share(account, model, demand)
 
     def check_rate(self, account: Account, model: str, demand: Demand) -> None:
         """Refuse a call that comes too fast. Raises: Refusal."""
@@ -150,23 +103,22 @@ class Ledger:
         """Check both and take, in one step. Raises: Refusal."""
         with self._lock:
             now = self._clock()
-            free, paid, bounded = self._split(account, model, demand)
-            limits = account.limits_for(model)
+            free, paid = self._share(account, model, demand)
             self._check_rate(account, model, demand, now)
             meter = self._meter(account.name, model)
-            number = self._last_id + 1
-            day = _day(now)
+            number, day = self._last_id + 1, _day(now)
             today = meter.day_requests + 1 if meter.day == day else 1
-            row = CallRow(number, account.name, model, now, free, paid)
-            self._state.open_call(row, day, today)  # first: when it fails, nothing was taken
+            # First the state: when that fails, nothing was taken.
+            self._state.open_call(CallRow(number, account.name, model, now, free, paid), day, today)
             self._last_id = number
-            meter.day, meter.day_requests = day, today
             meter.requests += 1
+            meter.day, meter.day_requests = day, today
             meter.running += 1
             meter.free_reserved += free
             meter.paid_reserved += paid
-            self._running[number] = self._enter(meter, limits, now, free + paid)
-            return Reservation(number, account.name, model, free, paid, account.billing == "paid", bounded)
+            windowed = account.limits_for(model).windowed
+            self._running[number] = meter.enter(now, free + paid) if windowed else None
+        return Reservation(number, account.name, model, free, paid, account.billing == "paid")
 
     def settle(self, reservation: Reservation, usage: Usage | None) -> None:
         """Charge what a call used and give the rest back; a second time does nothing."""
@@ -175,19 +127,16 @@ class Ledger:
         with self._lock:
             if reservation.id not in self._running:
                 return
-            paid = used - free
-            self._state.settle_call(reservation.id, free, paid, self._clock() - MINUTE_SECONDS)
             entry = self._running.pop(reservation.id)
             meter = self._meter(reservation.account, reservation.model)
             meter.running -= 1
             meter.free_reserved -= reservation.free_tokens
             meter.paid_reserved -= reservation.paid_tokens
             meter.free_used += free
-            meter.paid_used += paid
+            meter.paid_used += used - free
             if entry is not None:
-                if entry.at > self._clock() - MINUTE_SECONDS and entry in meter.window:
-                    meter.window_tokens += used - entry.tokens
-                entry.tokens = used
+                meter.correct(entry, used)
+            self._state.settle_call(reservation.id, free, used - free, self._clock() - MINUTE_SECONDS)
 
     def usage(self, account: str) -> dict[str, ModelUsage]:
         """What an account has used, by model."""
@@ -202,16 +151,63 @@ class Ledger:
                     free_tokens_used=meter.free_used,
                     reserved_tokens=meter.free_reserved + meter.paid_reserved,
                 )
-                for (name, model), meter in self._meters.items()
-                if name == account
+                for model, meter in self._meters[account].items()
             }
 
     def reset(self, account: str) -> None:
-        """Forget what an account has used: quotas, free tiers, days and minutes. Calls under way stay counted."""
+        """Forget what an account has used. Calls under way stay counted, and are charged when they end."""
         with self._lock:
             self._state.reset_usage(account)
-            for (name, _), meter in self._meters.items():
-                if name == account:
-                    meter.window = deque(entry for entry in meter.window if False)
-                    meter.window_tokens = 0
-                    meter.requests = meter.day_requests = meter.free_used = meter.paid_used = 0
+            for meter in self._meters[account].values():
+                meter.reset()
+
+    def _meter(self, account: str, model: str) -> Meter:
+        return self._meters[account].setdefault(model, Meter())
+
+    def _share(self, account: Account, model: str, demand: Demand) -> tuple[int, int]:
+        """The free and the paid tokens a call takes. Raises: Refusal."""
+        limits, meters = account.limits_for(model), self._meters[account.name]
+        meter = meters.get(model) or Meter()
+        free_left = max(0, (limits.free_tokens or 0) - meter.free_used - meter.free_reserved)
+        least = demand.input_tokens + demand.least_output
+        most = demand.input_tokens + demand.most_output
+        if account.billing != "paid":
+            if least > free_left or free_left == 0:
+                raise _free_tier_exhausted(account)
+            return min(most, free_left), 0
+        free = min(most, free_left)
+        if account.token_quota is None:
+            return free, most - free
+        taken = sum(other.paid_used + other.paid_reserved for other in meters.values())
+        paid_left = max(0, account.token_quota - taken)
+        if least > free_left + paid_left or free_left + paid_left == 0:
+            raise refusal_by_code("Throttling.AllocationQuota")
+        return free, min(most - free, paid_left)
+
+    def _check_rate(self, account: Account, model: str, demand: Demand, now: float) -> None:
+        """In the order of the seeds: how often, how many at once, how many today."""
+        limits = account.limits_for(model)
+        meter = self._meters[account.name].get(model) or Meter()
+        meter.slide(now)
+        if limits.requests_per_second is not None and meter.last_second(now) >= limits.requests_per_second:
+            raise refusal_by_code("Throttling.BurstRate")
+        if limits.requests_per_minute is not None and meter.last_minute() >= limits.requests_per_minute:
+            raise refusal_by_code("Throttling.RateQuota")
+        least = demand.input_tokens + demand.least_output
+        if limits.tokens_per_minute is not None and meter.window_tokens + least > limits.tokens_per_minute:
+            raise refusal_by_code("Throttling.AllocationQuota")
+        if limits.concurrency is not None and meter.running >= limits.concurrency:
+            raise refusal_by_code("Throttling", "Too many requests in route. Please try again later.")
+        today = meter.day_requests if meter.day == _day(now) else 0
+        if limits.requests_per_day is not None and today >= limits.requests_per_day:
+            raise refusal_by_code("Throttling.RateQuota")
+
+
+def _free_tier_exhausted(account: Account) -> Exception:
+    if account.billing == "free-tier-only":
+        return refusal_by_code("AllocationQuota.FreeTierOnly")
+    return refusal_by_code("Throttling.AllocationQuota", "Free allocated quota exceeded.")
+
+
+def _day(now: float) -> int:
+    return int((now + CHINA_OFFSET_SECONDS) // 86400)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, get_args
 
 from qonduit_emulator._exchange import Message, Part, Role, ToolCall
-from qonduit_emulator._fields import Fields, read_list, read_text
+from qonduit_emulator._fields import Fields, read_flag, read_list, read_text
 from qonduit_emulator._refusal import Refusal, invalid_parameter
 
 ROLES = get_args(Role)
@@ -43,6 +43,7 @@ def _parse_message(item: Any, index: int, parse_content: ContentParser) -> Messa
         parts=() if content is None else parse_content(content),
         tool_calls=tool_calls,
         tool_call_id=read_text(item, "tool_call_id"),
+        partial=bool(read_flag(item, "partial")),
     )
 
 
@@ -55,6 +56,21 @@ def unknown_role(role: Any, index: int) -> Refusal:
         "Role must be user or assistant and Content length must be greater than 0",
         compatible_message=f"{role!r} is not one of {list(ROLES)} - 'messages.['{index}'].role'",
     )
+
+
+def read_cache_mark(item: Any) -> bool:
+    """Whether a content part has `cache_control`.
+
+    Raises:
+        Refusal: it has another type than `ephemeral`, the only one.
+    """
+    match item:
+        case {"cache_control": {"type": "ephemeral"}}:
+            return True
+        case {"cache_control": marked} if marked is not None:
+            raise invalid_parameter("cache_control should be {'type': 'ephemeral'}")
+        case _:
+            return False
 
 
 def _parse_tool_calls(value: list[Any] | None) -> tuple[ToolCall, ...]:

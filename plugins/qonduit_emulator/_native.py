@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from qonduit_emulator._exchange import ChatRequest, GenerationPath, MediaPart, Message, Part, TextPart
 from qonduit_emulator._fields import Fields, parse_body, read_flag, read_object, read_text
-from qonduit_emulator._messages import ContentParser, parse_messages
+from qonduit_emulator._messages import ContentParser, parse_messages, read_cache_mark
 from qonduit_emulator._models import Model
 from qonduit_emulator._native_framing import NativeFraming, error_body, frame_error
 from qonduit_emulator._parameters import parse_parameters
@@ -126,17 +126,18 @@ def _parse_multimodal_content(content: Any) -> tuple[Part, ...]:
 
 
 def _parse_part(item: Any) -> list[Part]:
+    mark = read_cache_mark(item)
     match item:
         case {"text": str(text)}:
-            return [TextPart(text)]
+            return [TextPart(text, mark)]
         case {"image": str(url)}:
-            return [MediaPart("image", url)]
+            return [MediaPart("image", url, mark)]
         case {"video": str(url)}:
-            return [MediaPart("video", url)]
+            return [MediaPart("video", url, mark)]
         case {"video": [*frames]} if frames and all(isinstance(frame, str) for frame in frames):
-            return [MediaPart("video", frame) for frame in frames]
+            return [MediaPart("video", frame, mark) for frame in frames]
         case {"audio": str(url)}:
-            return [MediaPart("audio", url)]
+            return [MediaPart("audio", url, mark)]
         case _:
             raise invalid_parameter("Each content part should have one of 'text', 'image', 'video', 'audio'")
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from qonduit_emulator._refusal import invalid_parameter
+from qonduit_emulator._settings import Reader, SettingError, count, number, read_settings
 from qonduit_emulator._sleep import Sleep
-from qonduit_emulator._tables import NUMBER, read_table
 
 HEADER = "x-emulator-pace"
 
@@ -73,14 +73,17 @@ def _parse_field(part: str) -> tuple[str, Any]:
     return _FIELDS[name], int(value) if name == "seed" else float(value)
 
 
-def parse_pacing(table: Any, where: str) -> Pacing:
-    """The pace of a configuration's table. Raises `ValueError` that says what is wrong where."""
-    types = dict.fromkeys(_FIELDS.values(), NUMBER)
-    values = read_table(table, where, {**types, "seed": (int,)})
+_READERS: Mapping[str, Reader] = {**dict.fromkeys(_FIELDS.values(), number), "seed": count}
+
+
+def parse_pacing(table: Any, place: str) -> Pacing:
+    """The pace of a configuration's table. Raises `SettingError` that says what is wrong and where."""
     try:
-        return Pacing(**values)
+        return Pacing(**read_settings(table, _READERS, place))
+    except SettingError:
+        raise
     except ValueError as error:
-        raise ValueError(f"{where}: {error}") from None
+        raise SettingError(f"{place}: {error}") from None
 
 
 class Pacer:

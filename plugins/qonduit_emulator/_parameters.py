@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from qonduit_emulator._exchange import Parameters, ResponseFormat, Tool, ToolChoice
+from qonduit_emulator._exchange import Parameters, ResponseFormat, Search, Tool, ToolChoice
 from qonduit_emulator._fields import (
     Fields,
     read_flag,
@@ -35,6 +35,8 @@ def parse_parameters(fields: Fields) -> Parameters:
         n=1 if n is None else n,
         seed=read_integer(fields, "seed"),
         stop=_parse_stop(fields.get("stop")),
+        stop_tokens=_parse_stop_tokens(fields.get("stop")),
+        search=_parse_search(fields),
         logprobs=bool(read_flag(fields, "logprobs")),
         top_logprobs=read_integer(fields, "top_logprobs") or 0,
         enable_thinking=read_flag(fields, "enable_thinking"),
@@ -61,6 +63,34 @@ def _parse_stop(value: Any) -> tuple[str, ...]:
     raise invalid_parameter(
         'The "stop" parameter must be of type "str", "list[str]", "list[int]", or "list[list[int]]", '
         "and all elements within the list must be of the same type."
+    )
+
+
+def _parse_stop_tokens(value: Any) -> tuple[tuple[int, ...], ...]:
+    """The stop sequences given as token ids; call it after `_parse_stop`, which refuses other shapes.
+
+    An array of ids is an array of stop tokens, an array of arrays one of sequences.
+    """
+    if not isinstance(value, list):
+        return ()
+    return tuple(
+        (item,) if _is_token_id(item) else tuple(item) for item in value if not isinstance(item, str)
+    )
+
+
+def _parse_search(fields: Fields) -> Search | None:
+    options = read_object(fields, "search_options") or {}
+    if not read_flag(fields, "enable_search"):
+        return None
+    form = options.get("citation_format", "[<number>]")
+    if form not in {"[<number>]", "[ref_<number>]"}:
+        raise invalid_parameter("citation_format should be '[<number>]' or '[ref_<number>]'")
+    return Search(
+        strategy=read_text(options, "search_strategy") or "turbo",
+        source=bool(read_flag(options, "enable_source")),
+        citation=bool(read_flag(options, "enable_citation")),
+        citation_format=form,
+        prepend=bool(read_flag(options, "prepend_search_result")),
     )
 
 

@@ -17,46 +17,90 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from qonduit_emulator._backend import Backend
-from qonduit_emulator._exchange import ChatRequest, Delta, ToolCall
+from qonduit_emulator._exchange import ChatRequest, Delta, FinishReason, ToolCall
 from qonduit_emulator._refusal_codes import refusal_by_code
 from qonduit_emulator._scripted import Script, answer_script
-from qonduit_emulator._tables import NUMBER, read_table, read_tables
+from qonduit_emulator._settings import Reader, SettingError, number, read_settings, table, text
 
-_TYPES: Mapping[str, type | tuple[type, ...]] = {
-    "model": str,
-    "text": str,
-    "pattern": str,
-    "header": dict,
-    "answer": str,
-    "reasoning": str,
-    "tool": (dict, list),
-    "error": (str, int),
-    "message": str,
-    "delay_seconds": NUMBER,
+
+
+def _any_text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError("a text")
+    return value
+
+
+def _pattern(value: Any) -> re.Pattern[str]:
+    try:
+        return re.compile(text(value))
+    except re.error as error:
+        raise TypeError(f"a regular expression ({error})") from None
+
+
+def _header(value: Any) -> dict[str, str]:
+    if not isinstance(value, Mapping) or not all(isinstance(item, str) for item in value.values()):
+        raise TypeError("a table of header names and their values")
+    return {name.lower(): item for name, item in value.items()}
+
+
+def _error(value: Any) -> str:
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        raise TypeError("a status or a code")
+    try:
+        refusal_by_code(str(value))
+    except ValueError as error:
+        raise TypeError(f"a status or a code ({error})") from None
+    return str(value)
+
+
+def _tools(value: Any) -> list[Any]:
+    return list(value) if isinstance(value, list | tuple) else [table(value)]
+
+
+_READERS: Mapping[str, Reader] = {
+    "model": text,
+    "text": text,
+    "pattern": _pattern,
+    "header": _header,
+    "answer": _any_text,
+    "reasoning": _any_text,
+    "tool": _tools,
+    "error": _error,
+    "message": text,
+    "delay_seconds": number,
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One rule; `backend` is `None` when it leaves the answer as it is."""
+    """One rule: what was `given` for it, and what that `settings` means; `backend` is `None` when it leaves
+    the answer as it is.
+    """
 
     id: int
     given: Mapping[str, Any]
+    settings: Mapping[str, Any]
     backend: Backend | None
-    delay_seconds: float
-    pattern: re.Pattern[str] | None
+
+    @property
+    def delay_seconds(self) -> float:
+        """How long the answer's beginning takes."""
+        delay: float = self.settings.get("delay_seconds", 0)
+        return delay
 
     def fits(self, request: ChatRequest, headers: Mapping[str, str]) -> bool:
         """Whether all the rule names is so. Header names are lower case."""
-        given = self.given
-        if "model" in given and not fnmatchcase(request.model, given["model"]):
+        asked = self.settings
+        if "model" in asked and not fnmatchcase(request.model, asked["model"]):
             return False
-        if any(headers.get(name.lower()) != value for name, value in given.get("header", {}).items()):
+        if any(headers.get(name) != value for name, value in asked.get("header", {}).items()):
             return False
-        if "text" not in given and self.pattern is None:
+        if "text" not in asked and "pattern" not in asked:
             return True
         prompt = next((m.text for m in reversed(request.messages) if m.role == "user"), "")
-        return given.get("text", "") in prompt and (self.pattern is None or bool(self.pattern.search(prompt)))
+        return asked.get("text", "") in prompt and (
+            "pattern" not in asked or bool(asked["pattern"].search(prompt))
+        )
 
 
 class Rules:
@@ -110,19 +154,18 @@ class Rules:
             "message": message,
             "delay_seconds": delay_seconds,
         }
-        return self.set_table({key: value for key, value in given.items() if value is not None}, "rule")
+        return self.set_record({key: value for key, value in given.items() if value is not None}, "rule")
 
-    def set_table(self, table: Any, where: str) -> int:
-        """Set the rule of a configuration's table. Raises `ValueError` that says what is wrong where."""
+    def set_record(self, record: Any, place: str) -> int:
+        """Set the rule of a configuration's table or of JSON; `place` names it in errors.
+
+        Raises:
+            SettingError: an unknown key, a value that cannot be read, or nothing to do.
+        """
         with self._lock:
-            rule = _parse_rule(next(self._ids), table, where)
+            rule = _parse_rule(next(self._ids), record, place)
             self._rules = (*self._rules, rule)
         return rule.id
-
-    def set_tables(self, tables: Any, where: str) -> None:
-        """Set the rules of an array of tables, in order. Raises `ValueError` as `set_table` does."""
-        for number, table in enumerate(read_tables(tables, where), 1):
-            self.set_table(table, f"{where} {number}")
 
     def clear(self, rule_id: int | None = None) -> int:
         """Forget one rule, or all of them; returns how many there were."""
@@ -132,9 +175,9 @@ class Rules:
             self._rules = kept
         return cleared
 
-    def list(self) -> list[dict[str, Any]]:
+    def list(self) -> tuple[dict[str, Any], ...]:
         """What is set, in order, each with its `id`."""
-        return [{"id": rule.id, **rule.given} for rule in self._rules]
+        return tuple({"id": rule.id, **rule.given} for rule in self._rules)
 
     def match(self, request: ChatRequest, headers: Mapping[str, str]) -> Rule | None:
         """The first rule that fits."""
@@ -142,54 +185,43 @@ class Rules:
 
 
 def _plain(tool: Any) -> Any:
-    if tool is None:
-        return None
-    return dict(tool) if isinstance(tool, Mapping) else [dict(one) for one in tool]
+    if tool is None or isinstance(tool, Mapping):
+        return tool
+    return [dict(one) for one in tool]
 
 
-def _parse_rule(rule_id: int, table: Any, where: str) -> Rule:
-    given = read_table(table, where, _TYPES)
-    read_table(given.get("header", {}), f"{where}: header", dict.fromkeys(given.get("header", {}), str))
-    delay = given.get("delay_seconds", 0)
-    if not 0 <= delay < 1e9:
-        raise ValueError(f"{where}: delay_seconds is {delay!r}, expected a number from 0")
-    try:
-        pattern = re.compile(given["pattern"]) if "pattern" in given else None
-    except re.error as error:
-        raise ValueError(f"{where}: pattern is no regular expression: {error}") from None
-    backend = _parse_backend(given, where)
-    if backend is None and "delay_seconds" not in given:
-        raise ValueError(f"{where}: it needs one of answer, tool, error, reasoning, delay_seconds")
-    return Rule(rule_id, given, backend, delay, pattern)
+def _parse_rule(rule_id: int, record: Any, place: str) -> Rule:
+    settings = read_settings(record, _READERS, place)
+    if "error" in settings:
+        if clash := [key for key in ("answer", "tool", "reasoning") if key in settings]:
+            raise SettingError(f"{place}: error and {clash[0]} exclude each other")
+        backend: Backend | None = _Refusing(settings["error"], settings.get("message"))
+    elif any(key in settings for key in ("answer", "tool", "reasoning")):
+        calls = _parse_calls(settings.get("tool", []), place)
+        reason: FinishReason = "tool_calls" if calls else "stop"
+        backend = _Saying(Script(settings.get("reasoning", ""), settings.get("answer", ""), calls, reason))
+    elif "delay_seconds" in settings:
+        backend = None
+    else:
+        raise SettingError(f"{place}: it needs one of answer, tool, reasoning, error, delay_seconds")
+    return Rule(rule_id, dict(record), settings, backend)
 
 
-def _parse_backend(given: Mapping[str, Any], where: str) -> Backend | None:
-    if "error" in given:
-        if clash := [key for key in ("answer", "tool", "reasoning") if key in given]:
-            raise ValueError(f"{where}: error and {clash[0]} exclude each other")
-        try:
-            refusal_by_code(str(given["error"]))
-        except ValueError as error:
-            raise ValueError(f"{where}: error: {error}") from None
-        return _Refusing(str(given["error"]), given.get("message"))
-    if not any(key in given for key in ("answer", "tool", "reasoning")):
-        return None
-    calls = _parse_calls(given.get("tool", []), where)
-    return _Saying(
-        Script(given.get("reasoning", ""), given.get("answer", ""), calls, "tool_calls" if calls else "stop")
-    )
+def _arguments(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    return json.dumps(table(value), ensure_ascii=False, default=str)
 
 
-def _parse_calls(tools: Any, where: str) -> tuple[ToolCall, ...]:
+def _parse_calls(tools: list[Any], place: str) -> tuple[ToolCall, ...]:
     calls = []
-    for index, tool in enumerate(tools if isinstance(tools, list) else [tools]):
-        call = read_table(tool, f"{where}: tool", {"name": str, "arguments": (dict, str)})
-        if not call.get("name"):
-            raise ValueError(f"{where}: tool: it needs a name")
-        arguments = call.get("arguments", {})
-        text = arguments if isinstance(arguments, str) else json.dumps(arguments, ensure_ascii=False, default=str)
-        digest = hashlib.sha256(f"{index}/{call['name']}/{text}".encode()).hexdigest()
-        calls.append(ToolCall(id=f"call_{digest[:24]}", name=call["name"], arguments=text))
+    for index, tool in enumerate(tools):
+        call = read_settings(tool, {"name": text, "arguments": _arguments}, f"{place}, tool")
+        if "name" not in call:
+            raise SettingError(f"{place}, tool: it needs a name")
+        arguments = call.get("arguments", "{}")
+        digest = hashlib.sha256(f"{index}/{call['name']}/{arguments}".encode()).hexdigest()
+        calls.append(ToolCall(id=f"call_{digest[:24]}", name=call["name"], arguments=arguments))
     return tuple(calls)
 
 

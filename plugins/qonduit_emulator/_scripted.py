@@ -1,15 +1,18 @@
 """The scripted backend: the same request always gets the same answer, on either wire.
 
-It repeats the prompt in the prompt's language, calls tools, fills JSON schemas, thinks, and stops where it
-is told to. The opening words depend on `seed` and on the number of the choice, so choices differ. Nothing
-else is random.
+It repeats the prompt in the prompt's language, calls tools, fills JSON schemas, searches, thinks, goes on with
+a partial turn, and stops where it is told to. The opening words depend on `seed` and on the number of the
+choice, so choices differ. Nothing else is random.
+
+How many of the input tokens were cached depends on what the same caller asked before: see `_prompt_cache`.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Generator, Iterator
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import zip_longest
 
 from qonduit_emulator import _tokens
@@ -18,13 +21,17 @@ from qonduit_emulator._exchange import (
     Delta,
     FinishDelta,
     FinishReason,
+    Parameters,
     ReasoningDelta,
+    SearchDelta,
     TextDelta,
     ToolCall,
     ToolCallDelta,
     Usage,
 )
 from qonduit_emulator._json_schema import Hints, sample
+from qonduit_emulator._prompt_cache import CacheUse, PromptCache
+from qonduit_emulator._search import cite, search
 from qonduit_emulator._sentences import Language, describe_media, language_of, quote
 from qonduit_emulator._tool_choice import choose_calls
 
@@ -37,20 +44,34 @@ one does."""
 class ScriptedBackend:
     """Answers from the script."""
 
+    def __init__(self, cache: PromptCache | None = None) -> None:
+        self._cache = cache or PromptCache()
+
     async def answer(self, request: ChatRequest) -> AsyncIterator[Delta]:
         """Yield the answer piece by piece; choices take turns."""
-        for delta in _count(request, _interleave(request)):
+        use = self._cache.look_up(request)
+        for delta in answer_script(request, partial(_write, request), use):
             yield delta
+        self._cache.keep(use)
 
 
 @dataclass(frozen=True, slots=True)
-class _Script:
+class Script:
     """One choice before it is cut."""
 
     reasoning: str
     text: str
     calls: tuple[ToolCall, ...]
     reason: FinishReason
+
+
+Writer = Callable[[int], Script]
+"""Writes the choice of a number."""
+
+
+def answer_script(request: ChatRequest, write: Writer, use: CacheUse | None = None) -> Iterator[Delta]:
+    """Every choice's script, cut to the request's limits and counted."""
+    return _count(request, _interleave(request, write), use or CacheUse())
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,19 +86,25 @@ class _Piece:
 _UNKNOWN = Usage(0)
 
 
-def _interleave(request: ChatRequest) -> Iterator[_Piece]:
-    choices = [list(_cut(request, number)) for number in range(request.parameters.n)]
+def _interleave(request: ChatRequest, write: Writer) -> Iterator[_Piece]:
+    choices = [list(_cut(request, write(number), number)) for number in range(request.parameters.n)]
     for row in zip_longest(*choices):
         yield from (piece for piece in row if piece is not None)
 
 
-def _count(request: ChatRequest, pieces: Iterator[_Piece]) -> Iterator[Delta]:
+def _count(request: ChatRequest, pieces: Iterator[_Piece], use: CacheUse) -> Iterator[Delta]:
     media = _tokens.count_media(request)
+    searches = request.parameters.search is not None
     usage = Usage(
         input_tokens=_tokens.count_input(request),
         reasoning_tokens=0 if request.thinking else None,
         image_tokens=media or None,
+        cached_tokens=use.cached_tokens,
+        cache_creation_tokens=use.created_tokens,
+        searches=int(searches),
     )
+    if searches:
+        yield SearchDelta(0, search(request), usage)
     for piece in pieces:
         usage = replace(usage, output_tokens=usage.output_tokens + piece.tokens)
         if usage.reasoning_tokens is not None:
@@ -85,7 +112,7 @@ def _count(request: ChatRequest, pieces: Iterator[_Piece]) -> Iterator[Delta]:
         yield replace(piece.delta, usage=usage)
 
 
-def _write(request: ChatRequest, number: int) -> _Script:
+def _write(request: ChatRequest, number: int) -> Script:
     """The whole of choice `number`, before any limit."""
     prompt = next((m.text for m in reversed(request.messages) if m.role == "user"), "")
     language = language_of(prompt)
@@ -95,9 +122,8 @@ def _write(request: ChatRequest, number: int) -> _Script:
         forced = request.parameters.tool_choice.mode == "function"
         # A forced call ends with "stop" though tool calls are present.
         # Source: captured traffic, 2024-11-25 (native); OpenAI's own wire does the same.
-        return _Script(reasoning, "", calls, "stop" if forced else "tool_calls")
-    text = _compose(request, prompt, language, number)
-    return _Script(reasoning, _stop(text, request.parameters.stop), (), "stop")
+        return Script(reasoning, "", calls, "stop" if forced else "tool_calls")
+    return Script(reasoning, _compose(request, prompt, language, number), (), "stop")
 
 
 def _compose(request: ChatRequest, prompt: str, language: Language, number: int) -> str:
@@ -107,7 +133,17 @@ def _compose(request: ChatRequest, prompt: str, language: Language, number: int)
         return json.dumps(sample(form.json_schema, Hints(prompt)), ensure_ascii=False)
     if form.type == "json_object":
         return json.dumps({"answer": opening.strip(), "prompt": quote(prompt)}, ensure_ascii=False)
-    return opening + _reflect(request, prompt, language)
+    text = opening + _reflect(request, prompt, language)
+    if request.parameters.search is not None:
+        text += cite(search(request), request.parameters.search, language)
+    if request.messages[-1].partial:
+        return _continue(request.messages[-1].text, text, language)
+    return text
+
+
+def _continue(prefix: str, text: str, language: Language) -> str:
+    """What comes after `prefix`: the rest of the text that begins with it, else a sentence that goes on."""
+    return text[len(prefix) :] if text.startswith(prefix) else language.continuation + text
 
 
 def _reflect(request: ChatRequest, prompt: str, language: Language) -> str:
@@ -125,13 +161,19 @@ def _reflect(request: ChatRequest, prompt: str, language: Language) -> str:
     return text + describe_media(turns[-1].media if turns else (), language)
 
 
-def _stop(text: str, stops: tuple[str, ...]) -> str:
-    """Cut before the first stop string."""
-    ends = [position for stop in stops if stop and (position := text.find(stop)) >= 0]
+def _stop(text: str, given: Parameters) -> str:
+    """Cut before the first stop sequence."""
+    ends = [position for stop in given.stop if stop and (position := text.find(stop)) >= 0]
+    if given.stop_tokens:
+        tokens = _tokens.split(text)
+        ids = [_tokens.token_id(token) for token in tokens]
+        for stop in given.stop_tokens:
+            starts = (i for i in range(len(ids)) if stop and tuple(ids[i : i + len(stop)]) == stop)
+            ends.extend(len("".join(tokens[:start])) for start in starts)
     return text[: min(ends)] if ends else text
 
 
-def _cut(request: ChatRequest, number: int) -> Iterator[_Piece]:
+def _cut(request: ChatRequest, script: Script, number: int) -> Iterator[_Piece]:
     """Choice `number` within its limits, in pieces.
 
     `thinking_budget` ends the reasoning, `max_tokens` the answer after it, `max_completion_tokens` both
@@ -139,8 +181,8 @@ def _cut(request: ChatRequest, number: int) -> Iterator[_Piece]:
     Source: captured traffic, 2025-06-09 (a budget of 10 gives 10 reasoning tokens, then the answer).
     """
     given = request.parameters
-    script = _write(request, number)
-    reasoning = _tokens.split(script.reasoning)[: given.thinking_budget]
+    thought = script.reasoning if request.thinking else ""
+    reasoning = _tokens.split(thought)[: given.thinking_budget]
     room = given.max_completion_tokens
     if room is not None:
         reasoning = reasoning[:room]
@@ -150,16 +192,19 @@ def _cut(request: ChatRequest, number: int) -> Iterator[_Piece]:
     for tokens in _pieces(reasoning):
         delta = ReasoningDelta(number, "".join(tokens), _UNKNOWN)
         yield _Piece(delta, len(tokens), len(tokens))
-    answer = _answer_pieces(script, number, with_tokens=given.logprobs)
+    text = _stop(script.text, given)
+    answer = _answer_pieces(text, script.calls, number, with_tokens=given.logprobs)
     cut_off = yield from _within(answer, room)
     yield _Piece(FinishDelta(number, "length" if cut_off else script.reason, _UNKNOWN))
 
 
-def _answer_pieces(script: _Script, number: int, *, with_tokens: bool) -> Iterator[_Piece]:
-    for tokens in _pieces(_tokens.split(script.text)):
+def _answer_pieces(
+    text: str, calls: tuple[ToolCall, ...], number: int, *, with_tokens: bool
+) -> Iterator[_Piece]:
+    for tokens in _pieces(_tokens.split(text)):
         shown = tuple(tokens) if with_tokens else None
         yield _Piece(TextDelta(number, "".join(tokens), _UNKNOWN, shown), len(tokens))
-    for index, call in enumerate(script.calls):
+    for index, call in enumerate(calls):
         opening = ToolCallDelta(number, index, "", _UNKNOWN, id=call.id, name=call.name)
         yield _Piece(opening, _tokens.count(call.name))
         for tokens in _pieces(_tokens.split(call.arguments)):

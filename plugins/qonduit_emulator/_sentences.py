@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from qonduit_emulator._exchange import MediaPart
+from qonduit_emulator._picture import picture_size
 
 MAX_QUOTE_CHARACTERS = 2_000
 """A longer prompt is quoted in part."""
@@ -28,6 +29,11 @@ class Language:
     tool_result: str
     tool_joint: str
     reasoning: str
+    continuation: str
+    search_titles: tuple[str, str, str]
+    search_site: str
+    search_note: str
+    pixels: str
 
 
 _CHINESE_SENTENCES = Language(
@@ -42,6 +48,11 @@ _CHINESE_SENTENCES = Language(
     tool_joint="；",
     reasoning="用户的原话是“{prompt}”。我先弄清楚要做什么，再想一想怎样用中文简短地回答，"
     "然后检查有没有遗漏，最后把答案写出来。",
+    continuation="，接着往下说：",
+    search_titles=("关于“{prompt}”的介绍", "“{prompt}”的常见问题", "“{prompt}”的最新消息"),
+    search_site="本机模拟网站",
+    search_note="我搜索到 {count} 个网页{marks}。",
+    pixels="{width}×{height} 像素",
 )
 
 _ENGLISH_SENTENCES = Language(
@@ -57,6 +68,11 @@ _ENGLISH_SENTENCES = Language(
     tool_joint="; ",
     reasoning="The user wrote “{prompt}”. First I work out what is asked, then how to answer briefly in "
     "English, then I check that nothing is missing, and at last I write it down.",
+    continuation=", and so it goes on: ",
+    search_titles=("An introduction to “{prompt}”", "Questions about “{prompt}”", "News of “{prompt}”"),
+    search_site="Simulated site",
+    search_note=" I found {count} pages{marks}.",
+    pixels="{width}×{height} pixels",
 )
 
 
@@ -85,4 +101,7 @@ def _describe_item(part: MediaPart, language: Language) -> str:
         return f"{part.kind} {quote(part.url)}"
     media_type, _, data = part.url.removeprefix("data:").partition(";base64,")
     size = len(data) * 3 // 4 - (len(data) - len(data.rstrip("="))) if data else 0
-    return f"{part.kind} {media_type}, {language.bytes.format(size=size)}"
+    described = f"{part.kind} {media_type}, {language.bytes.format(size=size)}"
+    if (pixels := picture_size(data)) is not None:
+        described += ", " + language.pixels.format(width=pixels[0], height=pixels[1])
+    return described

@@ -61,6 +61,20 @@ def count(value: Any) -> int:
     return value
 
 
+def number(value: Any) -> float:
+    """A number from 0."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 2**53:
+        raise TypeError("a number from 0")
+    return value
+
+
+def table(value: Any) -> Mapping[str, Any]:
+    """A table, whatever is in it."""
+    if not isinstance(value, Mapping):
+        raise TypeError("a table")
+    return value
+
+
 def texts(value: Any) -> tuple[str, ...]:
     """An array of strings, without repetitions."""
     if not isinstance(value, list | tuple) or not all(isinstance(item, str) and item for item in value):

@@ -11,9 +11,7 @@ EVENTS_PER_STREAM = 500
 MODEL = "qwen-plus"
 TEMPERATURE = 0.7
 STREAM_PIECE = " 一路 onward"
-STREAM_CHARACTERS = len(STREAM_PIECE) * (
-    EVENTS_PER_STREAM - 1
-)  # the last event carries the stop reason and no text
+STREAM_CHARACTERS = len(STREAM_PIECE) * (EVENTS_PER_STREAM - 1)  # the last event carries the stop reason and no text
 ANSWER = (
     "A benchmark answers one question only: what does this code cost here, today, beside that code? "
     "基准测试只回答一个问题：这段代码此时此地的开销是多少。"
@@ -35,8 +33,7 @@ def _json_bytes(value: dict[str, Any]) -> bytes:
 def _unary(body: dict[str, Any]) -> bytes:
     content = _json_bytes(body)
     head = (
-        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n"
-        f"content-length: {len(content)}\r\n{_COMMON_HEADERS}\r\n"
+        f"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {len(content)}\r\n{_COMMON_HEADERS}\r\n"
     )
     return head.encode() + content
 
@@ -78,9 +75,7 @@ def _openai_event(number: int) -> bytes:
     if number == 1:
         delta["role"] = "assistant"
     chunk = {
-        "choices": [
-            {"delta": delta, "finish_reason": "stop" if last else None, "index": 0, "logprobs": None}
-        ],
+        "choices": [{"delta": delta, "finish_reason": "stop" if last else None, "index": 0, "logprobs": None}],
         "object": "chat.completion.chunk",
         "usage": _openai_usage(number) if last else None,
         "created": 1770764906,

@@ -132,9 +132,7 @@ class _SocketBytes:
     def is_whole(received: bytes) -> bool:
         head, separator, content = received.partition(b"\r\n\r\n")
         length = head.partition(b"content-length: ")[2].partition(b"\r\n")[0]
-        return bool(separator) and (
-            len(content) >= int(length) if length else content.endswith(b"\r\n0\r\n\r\n")
-        )
+        return bool(separator) and (len(content) >= int(length) if length else content.endswith(b"\r\n0\r\n\r\n"))
 
     @staticmethod
     def text(received: bytes) -> str:
@@ -144,9 +142,7 @@ class _SocketBytes:
     @staticmethod
     def streamed(received: bytes) -> Streamed:
         lines = [line for line in received.split(b"\n") if line.startswith(b"data: {")]
-        return Streamed(
-            len(lines), sum(len(json.loads(line[6:])["choices"][0]["delta"]["content"]) for line in lines)
-        )
+        return Streamed(len(lines), sum(len(json.loads(line[6:])["choices"][0]["delta"]["content"]) for line in lines))
 
 
 class PlainSocket:
@@ -175,9 +171,7 @@ class AsyncPlainSocket:
         self._idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
 
     async def _exchange(self, request: bytes) -> bytes:
-        reader, writer = (
-            self._idle.pop() if self._idle else await asyncio.open_connection(*self._bytes.address)
-        )
+        reader, writer = self._idle.pop() if self._idle else await asyncio.open_connection(*self._bytes.address)
         writer.write(request)
         received = b""
         while not self._bytes.is_whole(received):
@@ -273,9 +267,7 @@ def _log_to_the_null_device() -> None:
 def _openai_sync(server_url: str) -> SyncCaller:
     import openai
 
-    return OpenAIShaped(
-        openai.OpenAI(api_key=API_KEY, base_url=server_url + OPENAI_PATH, timeout=TIMEOUT_SECONDS)
-    )
+    return OpenAIShaped(openai.OpenAI(api_key=API_KEY, base_url=server_url + OPENAI_PATH, timeout=TIMEOUT_SECONDS))
 
 
 async def _openai_async(server_url: str) -> AsyncCaller:
@@ -288,9 +280,7 @@ async def _openai_async(server_url: str) -> AsyncCaller:
 def _dashscope_sync(server_url: str) -> SyncCaller:
     import dashscope
 
-    return DashScopeSDK(
-        dashscope.Client(api_key=API_KEY, base_url=server_url + NATIVE_PATH, timeout=TIMEOUT_SECONDS)
-    )
+    return DashScopeSDK(dashscope.Client(api_key=API_KEY, base_url=server_url + NATIVE_PATH, timeout=TIMEOUT_SECONDS))
 
 
 async def _dashscope_async(server_url: str) -> AsyncCaller:
@@ -315,9 +305,9 @@ print(response.choices[0].message.content)
 """
 
 
-def _qonduit(label: str, *, provider: str, path: str, plugins: Sequence[str] = ()) -> Contender:
+def _qonduit(label: str, *, provider: str, path: str, plugins: Sequence[str] = (), records: bool = False) -> Contender:
     def options(server_url: str) -> dict[str, Any]:
-        if plugins:
+        if records:
             _log_to_the_null_device()
         return {
             "provider": provider,
@@ -375,6 +365,7 @@ RAW_HTTPX = "httpx"
 OPENAI = "openai"
 QONDUIT = "qonduit"
 QONDUIT_PLUGINS = "qonduit-plugins"
+QONDUIT_RECORDS = "qonduit-records"
 QONDUIT_NATIVE = "qonduit-native"
 DASHSCOPE = "dashscope"
 PLAIN_SOCKET = "socket"
@@ -382,11 +373,12 @@ PLAIN_SOCKET = "socket"
 CONTENDERS: dict[str, Contender] = {
     RAW_HTTPX: Contender("raw httpx", "httpx", _COLD_RAW_HTTPX, RawHttpx, _async_raw_httpx),
     QONDUIT: _qonduit("qonduit", provider="openai", path=OPENAI_PATH),
-    QONDUIT_PLUGINS: _qonduit("qonduit, 3 plugins", provider="openai", path=OPENAI_PATH, plugins=PLUGINS),
+    QONDUIT_PLUGINS: _qonduit("qonduit, 3 plugins", provider="qwen", path=OPENAI_PATH, plugins=PLUGINS),
+    QONDUIT_RECORDS: _qonduit(
+        "qonduit, 3 plugins, log written", provider="qwen", path=OPENAI_PATH, plugins=PLUGINS, records=True
+    ),
     OPENAI: Contender("openai SDK", "openai", _COLD_OPENAI, _openai_sync, _openai_async),
     QONDUIT_NATIVE: _qonduit("qonduit, native DashScope", provider="dashscope", path=NATIVE_PATH),
-    DASHSCOPE: Contender(
-        "dashscope SDK, native", "dashscope", _COLD_DASHSCOPE, _dashscope_sync, _dashscope_async
-    ),
+    DASHSCOPE: Contender("dashscope SDK, native", "dashscope", _COLD_DASHSCOPE, _dashscope_sync, _dashscope_async),
     PLAIN_SOCKET: Contender("plain socket (floor)", "", _COLD_PLAIN_SOCKET, PlainSocket, _async_plain_socket),
 }

@@ -67,9 +67,7 @@ class Samples:
     def ratios(self, row: str, quantity: str, base: str) -> list[float]:
         """Round by round; empty where either row was not measured."""
         bases = self.values(base, quantity)
-        return [
-            value / base_value for value, base_value in zip(self.values(row, quantity), bases, strict=False)
-        ]
+        return [value / base_value for value, base_value in zip(self.values(row, quantity), bases, strict=False)]
 
 
 IMPORT_STATEMENTS = {
@@ -104,9 +102,7 @@ def _run(arguments: list[str], directory: Path) -> str:
         timeout=TURN_TIMEOUT_SECONDS,
     )
     if finished.returncode:
-        raise NotMeasuredError(
-            (finished.stderr.strip().splitlines() or [f"exit code {finished.returncode}"])[-1]
-        )
+        raise NotMeasuredError((finished.stderr.strip().splitlines() or [f"exit code {finished.returncode}"])[-1])
     return finished.stdout
 
 

@@ -83,9 +83,7 @@ def _cells(samples: Samples, row: str, quantity: Quantity) -> list[str]:
     cells = [f"{median(samples.values(row, quantity.name)):,.{quantity.digits}f}"]
     if quantity.ratio:
         ratios = samples.ratios(row, quantity.name, samples.measurement.base)
-        cells += (
-            [f"{value:.2f}" for value in (min(ratios), median(ratios), max(ratios))] if ratios else ["-"] * 3
-        )
+        cells += [f"{value:.2f}" for value in (min(ratios), median(ratios), max(ratios))] if ratios else ["-"] * 3
     return cells
 
 
@@ -120,7 +118,6 @@ def as_json(all_samples: dict[str, Samples]) -> dict[str, Any]:
     return {
         "environment": environment(),
         "measurements": {
-            name: {"samples": samples.by_row, "missing": samples.missing}
-            for name, samples in all_samples.items()
+            name: {"samples": samples.by_row, "missing": samples.missing} for name, samples in all_samples.items()
         },
     }

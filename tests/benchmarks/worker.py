@@ -46,9 +46,7 @@ def _check_answer(text: str) -> None:
 
 def _check_stream(streamed: Streamed) -> None:
     if streamed != (EVENTS_PER_STREAM, STREAM_CHARACTERS):
-        raise SystemExit(
-            f"expected {EVENTS_PER_STREAM} chunks with {STREAM_CHARACTERS} characters, read {streamed}"
-        )
+        raise SystemExit(f"expected {EVENTS_PER_STREAM} chunks with {STREAM_CHARACTERS} characters, read {streamed}")
 
 
 class Clocks:

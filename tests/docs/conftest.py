@@ -9,12 +9,12 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from tests.docs.pages import EXAMPLE, Block
 
 from qonduit._http import HttpTransport
 from qonduit.profile import Profile
 from qonduit.wire import WireRequest
 from qonduit_emulator import Emulator
-from tests.docs.pages import EXAMPLE, Block
 
 PATHS = ("/compatible-mode/v1/", "/api/v1/", "/v1/")
 """Base paths that the emulator has; what lies below another one is not a provider's."""

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
+from tests.docs.conftest import Page
+from tests.docs.pages import LANGUAGES, blocks, name_of, pages, pages_to_run
 
 from qonduit import configuration
 from qonduit.resolution import resolve_profile
-from tests.docs.conftest import Page
-from tests.docs.pages import LANGUAGES, blocks, name_of, pages, pages_to_run
 
 ALL = pages()
 NOT_RUN = [block for page in ALL for block in blocks(page) if block.note.startswith("not-run")]
@@ -31,6 +32,8 @@ def test_a_page_runs_from_top_to_bottom(path: Path, page: Page) -> None:
 @pytest.mark.parametrize("path", ALL, ids=name_of)
 def test_each_block_says_what_it_is(path: Path) -> None:
     """A block has a language that is checked; a quotation stands in its file; what does not run says why."""
+    fences = re.findall(r"^ *```", path.read_text(encoding="utf-8"), re.MULTILINE)
+    assert len(fences) == 2 * len(blocks(path)), "a fence is not closed, or not read"
     for block in blocks(path):
         assert block.language in LANGUAGES, f"{block.place}: ```{block.language} is not checked by any test"
         if block.quoted is not None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
+
 from qonduit import Call, ChatResponse, Middleware, Profile, hookimpl, middleware
 from qonduit.middlewares import MiddlewareFlow
 
 
-class Options(BaseModel):
+class TimingOptions(BaseModel):
     """`[profiles.NAME.plugin.timing]`."""
 
     model_config = ConfigDict(extra="forbid")
@@ -21,9 +22,9 @@ class Options(BaseModel):
 class TimingPlugin:
     """Logs how long each call took."""
 
-    Options = Options
+    Options = TimingOptions
 
-    def __init__(self, options: Options) -> None:
+    def __init__(self, options: TimingOptions) -> None:
         self._at_least = options.at_least
 
     @hookimpl

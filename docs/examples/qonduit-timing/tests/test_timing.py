@@ -6,6 +6,7 @@ import logging
 from collections.abc import Iterator
 
 import pytest
+
 from qonduit import AsyncClient, Client, ConfigurationError
 from qonduit_emulator import Emulator
 

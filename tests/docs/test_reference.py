@@ -1,0 +1,236 @@
+"""The tables of the reference say what the code says: no row too many, none too few."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import textwrap
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+from pydantic import BaseModel
+from tests.docs.pages import DOCS, ROOT, blocks, names, rows
+
+import qonduit
+from qonduit import errors, hookspecs, middleware, parts
+from qonduit.call import Call
+from qonduit.chunk import ChunkChoice
+from qonduit.configuration import OTHER_VARIABLES, VARIABLES, ConfigurationFile, ProfileTable
+from qonduit.middlewares import Middleware
+from qonduit.profile import Profile
+from qonduit.request import ChatRequest
+from qonduit.response import Choice
+from qonduit_cache import CachePlugin
+from qonduit_cli.app import app
+from qonduit_dashscope.builder import UNSUPPORTED
+from qonduit_dashscope.provider import DashScopeProvider
+from qonduit_logging import LoggingPlugin
+from qonduit_openai._dialect import DIALECT as OPENAI
+from qonduit_openai.provider import OpenAIProvider
+from qonduit_qwen._dialect import DIALECT as QWEN
+from qonduit_qwen.provider import QwenProvider
+
+REFERENCE = DOCS / "reference"
+HOOKS = REFERENCE / "hooks.md"
+
+
+def spelt(model: type[BaseModel], name: str) -> str:
+    """A field's default as the tables write it."""
+    field = model.model_fields[name]
+    if field.is_required():
+        return "required"
+    match field.get_default(call_default_factory=True):
+        case None:
+            return "none"
+        case bool(value):
+            return f"`{str(value).lower()}`"
+        case float(value):
+            return f"`{value:g}`"
+        case str(value):
+            return f'`"{value}"`'
+        case ():
+            return "`[]`"
+        case value:
+            return f"`{value}`"
+
+
+@pytest.mark.parametrize(
+    ("heading", "model"),
+    [
+        ("## A profile", ProfileTable),
+        ("### `logging`", LoggingPlugin.Options),
+        ("### `cache`", CachePlugin.Options),
+    ],
+)
+def test_configuration(heading: str, model: type[BaseModel]) -> None:
+    """Each key of the configuration is listed, with its default."""
+    listed = {row[0].strip("`"): row[2] for row in rows(REFERENCE / "configuration.md", heading)}
+    assert listed == {name: spelt(model, name) for name in model.model_fields}
+
+
+def test_configuration_file() -> None:
+    """Each key of the file's top is listed."""
+    assert set(names(REFERENCE / "configuration.md", "## The file")) == set(ConfigurationFile.model_fields)
+
+
+def test_environment_variables() -> None:
+    """Each variable of qonduit's is listed beside the key that it sets; so is each provider's key."""
+    page = REFERENCE / "environment.md"
+    settings = {row[0].strip("`"): row[1].strip("`") for row in rows(page, "## Settings")}
+    assert settings == VARIABLES
+    assert set(names(page, "## Which configuration")) == set(OTHER_VARIABLES)
+    keys = {row[0].strip("`"): set(re.findall(r"`(\w+)`", row[1])) for row in rows(page, "## Keys")}
+    providers = {"openai": OpenAIProvider, "qwen": QwenProvider, "dashscope": DashScopeProvider}
+    for variable, listed in keys.items():
+        assert listed == {name for name, kind in providers.items() if variable in kind.info.key_variables}
+    assert set(keys) == {name for kind in providers.values() for name in kind.info.key_variables}
+
+
+def test_parameters() -> None:
+    """Each parameter is listed, and marked where a provider cannot take it."""
+    table = rows(REFERENCE / "parameters.md")[: len(ChatRequest.model_fields)]
+    assert sorted(row[0].strip("`") for row in table) == sorted(ChatRequest.model_fields)
+    for column, refused in ((2, OPENAI.unsupported), (3, QWEN.unsupported), (4, frozenset(UNSUPPORTED))):
+        assert {row[0].strip("`") for row in table if row[column] == "-"} == refused
+
+
+@pytest.mark.parametrize(
+    "model",
+    [qonduit.ChatResponse, Choice, qonduit.Message, qonduit.ChatChunk, ChunkChoice, qonduit.Usage, qonduit.Cost],
+)
+def test_response(model: type[BaseModel]) -> None:
+    """Each field of an answer is listed."""
+    assert names(REFERENCE / "response.md", f"## `{model.__name__}`") == list(model.model_fields)
+
+
+def test_the_tree_of_errors() -> None:
+    """The tree that is shown is the tree of the code."""
+    (tree,) = blocks(REFERENCE / "errors.md", "text")
+    assert textwrap.indent(tree.code, " " * 4) in (errors.__doc__ or "")
+    shown: list[tuple[int, str]] = []
+    for line in tree.code.splitlines():
+        found = re.search(r"[A-Z]\w+", line)
+        assert found is not None
+        shown.append((found.start(), found[0]))
+    for position, (depth, name) in enumerate(shown[1:], start=1):
+        parent = next(other for column, other in reversed(shown[:position]) if column < depth)
+        assert getattr(errors, name).__bases__ == (getattr(errors, parent),)
+    kinds = {name for name, value in vars(errors).items() if inspect.isclass(value) and issubclass(value, Exception)}
+    assert {name for _, name in shown} == kinds
+    assert kinds <= set(qonduit.__all__)
+
+
+def test_what_an_error_says() -> None:
+    """Each attribute of an error is listed."""
+    listed = names(REFERENCE / "errors.md", "## What an `APIError` says")
+    assert listed == list(vars(errors.APIError("x")))
+
+
+HOOK_NAMES = [name for name in vars(hookspecs) if name.startswith("qonduit_")]
+
+
+def test_every_hook_is_listed() -> None:
+    """The table of hooks is complete, and says who wins."""
+    table = {re.findall(r"`(\w+)`", row[0])[0]: row[2] for row in rows(HOOKS)[: len(HOOK_NAMES)]}
+    assert list(table) == HOOK_NAMES
+    for name, winner in table.items():
+        options = getattr(hookspecs, name).qonduit_spec
+        assert winner == ("first result" if options["firstresult"] else "all")
+
+
+@pytest.mark.parametrize("name", HOOK_NAMES)
+def test_a_hook_is_described(name: str) -> None:
+    """A hook's heading is its signature, and below it stands an example that implements it."""
+    signature = inspect.signature(getattr(hookspecs, name))
+    arguments = ", ".join(signature.parameters)
+    text = HOOKS.read_text(encoding="utf-8")
+    heading = f"## `{name}({arguments}) -> {signature.return_annotation}`\n"
+    assert heading in text
+    section = text.partition(heading)[2].partition("\n## ")[0]
+    assert "```python" in section
+    assert f"def {name}(self" in section
+
+
+def test_the_parts() -> None:
+    """Each part is listed with all of its members."""
+    table = {row[0]: set(re.findall(r"`(\w+)`", row[1])) for row in rows(HOOKS, "## The parts")}
+    listed = {re.findall(r"`(\w+)`", part)[0]: members for part, members in table.items()}
+    kinds = {
+        name: value
+        for name, value in vars(parts).items()
+        if inspect.isclass(value) and getattr(value, "_is_protocol", False) and name not in {"Protocol", "Head"}
+    }
+    assert set(listed) == set(kinds)
+    for name, kind in kinds.items():
+        members = {member for base in kind.__mro__[:2] for member in vars(base) if not member.startswith("_")}
+        assert listed[name] == members, name
+
+
+def test_the_profile() -> None:
+    """The profile that plugins see is the configuration's, with the fields that are listed."""
+    own = set(Profile.model_fields) - set(ProfileTable.model_fields)
+    assert set(names(HOOKS, "## Profile")) == own
+    assert set(ProfileTable.model_fields) - set(Profile.model_fields) == {"api_key", "plugin"}
+
+
+def test_middleware_terms() -> None:
+    """Each term of a middleware is listed, with its default."""
+    page = REFERENCE / "middleware.md"
+    listed = {row[0].strip("`"): row[1].strip("`") for row in rows(page, "## Terms")}
+    given = inspect.signature(middleware).parameters
+    assert list(listed) == list(given)
+    assert set(listed) == set(Middleware.__slots__) - {"function"}
+    for name, parameter in given.items():
+        empty = parameter.default is inspect.Parameter.empty
+        assert listed[name].replace('"', "'") == ("required" if empty else repr(parameter.default))
+
+
+def test_members_of_a_call() -> None:
+    """Each member of a call is listed."""
+    listed = {name.partition("(")[0] for name in names(REFERENCE / "middleware.md", "## The call")}
+    assert listed == {name for name in dir(Call) if not name.startswith("_")}
+
+
+def test_client_arguments() -> None:
+    """Each argument of a client and of `with_options` is listed."""
+    listed = rows(REFERENCE / "client.md")
+    given = list(inspect.signature(qonduit.Client).parameters)
+    described = [name for row in listed for name in re.findall(r"`(\w+)`", row[0])]
+    assert described[: len(given)] == given
+    options = ", ".join(inspect.signature(qonduit.Client.with_options).parameters).replace("self", "*")
+    assert f"`with_options({options})`" in (REFERENCE / "client.md").read_text(encoding="utf-8")
+
+
+COMMANDS: dict[str, Any] = getattr(typer.main.get_command(app), "commands")  # noqa: B009  # typer does not say its type
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_command(name: str) -> None:
+    """Each option of a command is listed."""
+    listed = names(REFERENCE / "command-line.md", f"## `qonduit {name}`")
+    listed = [option for option in listed if option.startswith("-") or option.isupper()]
+    expected = [
+        option.upper() if parameter.param_type_name == "argument" else option
+        for parameter in COMMANDS[name].params
+        for option in (*parameter.opts, *parameter.secondary_opts)
+    ]
+    assert sorted(listed) == sorted(expected)
+
+
+def test_every_command_is_listed() -> None:
+    """The commands on the page are the commands."""
+    text = (REFERENCE / "command-line.md").read_text(encoding="utf-8")
+    assert re.findall(r"^## `qonduit (\w+)`$", text, re.MULTILINE) == list(COMMANDS)
+
+
+@pytest.mark.parametrize(
+    ("folder", "refused"),
+    [("qonduit_openai", OPENAI.unsupported), ("qonduit_qwen", QWEN.unsupported), ("qonduit_dashscope", UNSUPPORTED)],
+)
+def test_a_providers_readme(folder: str, refused: Any) -> None:
+    """A provider's README names what it cannot take, its key and its address."""
+    page: Path = ROOT / "providers" / folder / "README.md"
+    (listed,) = (row[1] for row in rows(page) if row[0] == "takes no")
+    assert set(re.findall(r"`(\w+)`", listed)) == set(refused)
