@@ -43,7 +43,14 @@ def attempting(route: Route) -> Step:
             try:
                 response = yield from _exchange(route, call, request, wire)
             except Resend as resend:
-                response = yield from _exchange(route, call, request, resend.request)
+                try:
+                    response = yield from _exchange(route, call, request, resend.request)
+                except Resend:
+                    raise BadRequestError(
+                        f"{route.profile.provider} refused the request where its model was looked for first, and then "
+                        f"again: {resend.warning} Check the model's name and the base URL.",
+                        status_code=400,
+                    ) from None
                 response = response.replace(warnings=(*response.warnings, resend.warning))
         except APIError as error:
             _complete(error, route, call, request)
@@ -83,6 +90,8 @@ def _complete(error: APIError, route: Route, call: Call, request: ChatRequest) -
         error.model = request.model
     sent = error.status_code is not None or error.outcome != "rejected" or not isinstance(error, BadRequestError)
     error.attempts = call.attempt if sent else 0
+    if not sent:
+        error.outcome = "not_sent"
 
 
 def _exchange(route: Route, call: Call, request: ChatRequest, wire: WireRequest) -> Flow:

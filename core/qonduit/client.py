@@ -169,7 +169,8 @@ class _ClientBase:
             raise ConfigurationError("This client is closed. Make a new one, or close it after its last call.")
         if isinstance(messages, (str, bytes, Mapping)):
             raise BadRequestError(
-                'The request was not sent: messages: expected a list, e.g. [{"role": "user", "content": "…"}].'
+                'The request was not sent: messages: expected a list, e.g. [{"role": "user", "content": "…"}].',
+                outcome="not_sent",
             )
         fields = {**parameters, "messages": messages, "stream": stream}
         if fields.get("tags", self) is None:
@@ -178,7 +179,8 @@ class _ClientBase:
             fields["model"] = self._route.profile.model
             if fields["model"] is None:
                 raise BadRequestError(
-                    "The request was not sent: model: is missing; name it in the call, the client or the profile."
+                    "The request was not sent: model: is missing; name it in the call, the client or the profile.",
+                    outcome="not_sent",
                 )
         request = ChatRequest.of(fields)
         call = Call(request, self._route.profile, self._tags)

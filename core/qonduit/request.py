@@ -77,7 +77,7 @@ class Request(Value):
             return cls.model_validate(fields)
         except ValidationError as error:
             problems = describe_mistakes(error, cls, unknown="what only the provider knows goes into extra_body")
-        raise BadRequestError("The request was not sent: " + "; ".join(problems) + ".")
+        raise BadRequestError("The request was not sent: " + "; ".join(problems) + ".", outcome="not_sent")
 
 
 class ChatRequest(Request):

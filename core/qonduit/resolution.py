@@ -243,7 +243,7 @@ def _credentials(
         if variable is None:
             raise MissingCredentialsError(_missing(profile, info, table is not None, where))
         credentials = resolve(f"env:{variable}", variable, found.variables)
-    if not info.owns(profile.base_url) and origins["base_url"] != origin:
+    if not info.owns(profile.base_url) and origin not in {ARGUMENT, origins["base_url"]}:
         raise MissingCredentialsError(
             f"The key from {credentials.origin} is not sent to {urlsplit(profile.base_url).netloc}: that is no host of "
             f"provider '{profile.provider}', and the base URL ({origins['base_url']}) was named without a key. Name "

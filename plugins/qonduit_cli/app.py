@@ -7,15 +7,14 @@ in one place. The modules behind the commands are imported when they run: `--hel
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from qonduit_cli.emulator_words import Work, emulator_app
 from qonduit_cli.output import discard_output, prepare
-
-Work = Callable[[], int]
 
 app = typer.Typer(
     name="qonduit",
@@ -26,6 +25,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+app.add_typer(emulator_app, name="emulator")
 
 Profile = Annotated[
     str | None, typer.Option("--profile", "-p", metavar="NAME", help="A profile of the configuration.")
@@ -176,27 +177,6 @@ def trust(
         from qonduit_cli.trusting import remember
 
         return remember(path)
-
-    return work
-
-
-@app.command()
-def emulator(
-    host: Annotated[str, typer.Option(metavar="HOST", help="The address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(metavar="PORT", min=0, max=65535, help="0 takes a free one.")] = 8765,
-    api_key: Annotated[
-        str | None, typer.Option("--api-key", metavar="KEY", help="The key to let in, if not the usual one.")
-    ] = None,
-    allow_remote: Annotated[
-        bool, typer.Option("--allow-remote", help="Allow an address that other machines can reach.")
-    ] = False,
-) -> Work:
-    """Run a local DashScope, without cost, until Ctrl-C."""
-
-    def work() -> int:
-        from qonduit_cli.serving import serve_emulator
-
-        return serve_emulator(host, port, api_key, allow_remote)
 
     return work
 

@@ -1,7 +1,8 @@
 """What DashScope's error codes mean.
 
-Source: https://help.aliyun.com/zh/model-studio/error-code (2026-05-25). Some names mislead:
-`InternalError.Algo.InvalidParameter` and `ServiceUnavailableError` come with 400 and are the request's fault, so the status is looked at before the code.
+Source: https://help.aliyun.com/zh/model-studio/error-code (2026-05-25). Some names mislead, such as
+`InternalError.Algo.InvalidParameter` and `ServiceUnavailableError`, which come with 400 and are the request's fault: so
+the status is looked at before the code.
 """
 
 from __future__ import annotations

@@ -46,6 +46,16 @@ def _translate(request: ChatRequest) -> dict[str, Any]:
     return {"reasoning_effort": "none"} if reasoning.enabled is False else {}
 
 
+def _unsaid(request: ChatRequest) -> list[str]:
+    """OpenAI's wire bounds reasoning by an effort only: it has no word for tokens, or for "on"."""
+    reasoning = request.reasoning
+    if reasoning is None or reasoning.effort is not None:
+        return []
+    if reasoning.budget is not None:
+        return ["reasoning budget (name an effort)"]
+    return ["reasoning without an effort"] if reasoning.enabled else []
+
+
 def _message(message: Message) -> Message:
     """Without what OpenAI has no name for: reasoning, and the index of a tool call."""
     calls = message.tool_calls
@@ -62,6 +72,7 @@ def _headers(profile: Profile) -> dict[str, str]:
 DIALECT = Dialect(
     translate=_translate,
     unsupported=frozenset({"top_k", "repetition_penalty", "search"}),
+    unsaid=_unsaid,
     message=_message,
     headers=_headers,
 )

@@ -47,6 +47,7 @@ class Dialect:
         fields: names of `ChatRequest` fields sent as they are.
         translate: gives further body fields for a request (reasoning, search).
         unsupported: names of `ChatRequest` fields that the provider cannot take.
+        unsaid: what else of a request the provider has no word for, for warnings and errors.
         message: a message as the provider wants it in the history.
         headers: headers of every request of a profile.
     """
@@ -54,14 +55,14 @@ class Dialect:
     fields: frozenset[str] = FIELDS
     translate: Callable[[ChatRequest], dict[str, Any]]
     unsupported: frozenset[str] = frozenset()
+    unsaid: Callable[[ChatRequest], list[str]] = field(default=lambda _: [])
     message: Callable[[Message], Message]
     headers: Callable[[Profile], Mapping[str, str]] = field(default=lambda _: {})
 
     def refused(self, request: ChatRequest) -> list[str]:
-        """The fields of `request` that the provider cannot take."""
-        return [
-            name for name in sorted(self.unsupported & request.model_fields_set) if getattr(request, name) is not None
-        ]
+        """What of `request` the provider cannot take."""
+        names = sorted(self.unsupported & request.model_fields_set)
+        return [name for name in names if getattr(request, name) is not None] + self.unsaid(request)
 
 
 class CompatibleBuilder:
@@ -80,7 +81,7 @@ class CompatibleBuilder:
     def build(self, request: ChatRequest) -> WireRequest:
         """See `qonduit.parts.RequestBuilder`."""
         dialect = self._dialect
-        if dialect.unsupported & request.model_fields_set and self._unsupported == "error":
+        if self._unsupported == "error":
             refused = dialect.refused(request)
             if refused:
                 raise BadRequestError(

@@ -53,7 +53,6 @@ class CompatibleNormalizer:
         self._table = table
         self._special = special
         self._warn = unsupported == "warn"
-        self._parse = None
 
     def normalize(self, request: ChatRequest, response: WireResponse) -> ChatResponse:
         """See `qonduit.parts.ResponseNormalizer`."""
@@ -135,7 +134,7 @@ class CompatibleNormalizer:
         )
 
     def _warnings(self, request: ChatRequest) -> tuple[str, ...]:
-        if not self._warn or not self._dialect.unsupported & request.model_fields_set:
+        if not self._warn:
             return ()
         return tuple(
             f"Provider '{self._provider}' takes no {name}; it was left out." for name in self._dialect.refused(request)
