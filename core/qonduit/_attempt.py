@@ -213,9 +213,15 @@ class _Reader:
                 data = yield effect
                 if data:
                     self._keep(data)
-                    chunks = decoder.feed(data)
-                else:
-                    chunks = decoder.end()
+                chunks: list[ChatChunk] = []
+                failure: Exception | None = None
+                try:
+                    for chunk in decoder.feed(data) if data else decoder.end():
+                        chunks.append(chunk)
+                except Exception as error:
+                    if not chunks:
+                        raise
+                    failure = error  # raised once what came before it has been given
                 if chunks:
                     add(chunks)
                     if not wants_usage:
@@ -227,6 +233,8 @@ class _Reader:
                     if call.deadline is not None and call.deadline < deadline:
                         deadline = call.deadline
                     effect.args = (deadline,)
+                if failure is not None:
+                    raise failure
                 if decoder.finished or not data:
                     break
             yield Effect(stream.finish, stream.afinish, (time.monotonic() + DRAIN_SECONDS,))

@@ -5,7 +5,7 @@ Providers' parts are pure codecs: values in, values out, no clock, no I/O, no en
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
 
 if TYPE_CHECKING:
@@ -65,10 +65,13 @@ class StreamDecoder(Protocol):
     def request_id(self) -> str | None:
         """The provider's id of the request, from the headers or the events."""
 
-    def feed(self, data: bytes) -> list[ChatChunk]:
-        """The chunks that `data` completes. Raises: APIError for an error event, ProtocolError for nonsense."""
+    def feed(self, data: bytes) -> Iterable[ChatChunk]:
+        """The chunks that `data` completes, read to their end by the core before the next call.
 
-    def end(self) -> list[ChatChunk]:
+        Raises, after the chunks that came before it: APIError for an error event, ProtocolError for nonsense.
+        """
+
+    def end(self) -> Iterable[ChatChunk]:
         """The chunks left when the bytes ended. Raises: StreamInterruptedError when the end mark is missing."""
 
 

@@ -29,7 +29,7 @@ LIMITS = frozenset(
 """Settings that are limits: of all models, or of the one named."""
 
 
-class AdminFailure(Exception):
+class AdminError(Exception):
     """The emulator did not do it. The text says why and what to do."""
 
 
@@ -49,7 +49,7 @@ class Admin:
         self._token = token
 
     def call(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
-        """Send one request; returns the answer's JSON. Raises: AdminFailure, UsageError."""
+        """Send one request; returns the answer's JSON. Raises: AdminError, UsageError."""
         headers = {"authorization": f"Bearer {self._token}"}
         try:
             response = httpx.request(
@@ -63,7 +63,7 @@ class Admin:
         except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
             raise UsageError(f"--url {self._url} is no URL of an emulator: {error}") from None
         except httpx.HTTPError as error:
-            raise AdminFailure(
+            raise AdminError(
                 f"No emulator answers at {self._url} ({error}). Start one with: qonduit emulator --admin"
             ) from None
         return self._read(response)
@@ -77,10 +77,10 @@ class Admin:
             return document
         error = document.get("error") if isinstance(document, dict) else None
         if response.status_code == 401 and isinstance(error, str):
-            raise AdminFailure(f"The emulator at {self._url} does not take this admin token.")
+            raise AdminError(f"The emulator at {self._url} does not take this admin token.")
         if isinstance(error, str):
-            raise AdminFailure(f"{error[:1].upper()}{error[1:]}.")
-        raise AdminFailure(
+            raise AdminError(f"{error[:1].upper()}{error[1:]}.")
+        raise AdminError(
             f"No admin API answers at {self._url} (HTTP {response.status_code}). "
             "Start the emulator with: qonduit emulator --admin"
         )
@@ -138,7 +138,7 @@ def remove(admin: Admin, kind: str, name: str) -> int:
 def _run(work: Any) -> int:
     try:
         work()
-    except AdminFailure as error:
+    except AdminError as error:
         note("error", error)
         return FAILED
     return 0

@@ -7,8 +7,9 @@ the last event may come without its blank line. Chunks repeat all text so far wh
 
 from __future__ import annotations
 
+import contextlib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from pydantic import ValidationError
@@ -50,22 +51,19 @@ class NativeDecoder:
         self._usage: dict[str, Any] | None = None
         self._any = False
 
-    def feed(self, data: bytes) -> list[ChatChunk]:
+    def feed(self, data: bytes) -> Iterator[ChatChunk]:
         """See `qonduit.parts.StreamDecoder`."""
         return self._chunks(self._events.feed(data))
 
-    def end(self) -> list[ChatChunk]:
+    def end(self) -> Iterator[ChatChunk]:
         """See `qonduit.parts.StreamDecoder`."""
-        try:
-            chunks = self._chunks(self._events.end())
-        except ProtocolError:  # an event that was cut in two: the bytes ended, they are not wrong
-            chunks = []
+        # An event that was cut in two: the bytes ended, they are not wrong.
+        with contextlib.suppress(ProtocolError):
+            yield from self._chunks(self._events.end())
         if not self.finished:
             raise self._cut()
-        return chunks
 
-    def _chunks(self, events: list[Event]) -> list[ChatChunk]:
-        chunks: list[ChatChunk] = []
+    def _chunks(self, events: list[Event]) -> Iterator[ChatChunk]:
         for event in events:
             if self.finished:
                 break
@@ -74,16 +72,15 @@ class NativeDecoder:
                     raise self._cut()
                 self.finished = True
                 self.warnings.append("The stream gave an end mark without a finish_reason; it is taken as whole.")
-                chunks.append(self._usage_chunk())
+                yield self._usage_chunk()
                 break
             body = self._body(event)
             chunk = self._chunk(body)
             if chunk is not None:
                 self._any = True
-                chunks.append(chunk)
+                yield chunk
             if self.finished:
-                chunks.append(self._usage_chunk())
-        return chunks
+                yield self._usage_chunk()
 
     def _cut(self) -> StreamInterruptedError:
         return StreamInterruptedError(

@@ -6,7 +6,8 @@ fragments of tool calls come with `"id": ""` from some servers: they are given a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from pydantic import ValidationError
@@ -42,23 +43,20 @@ class CompatibleDecoder:
         self._calling: set[int] = set()
         self._any = False
 
-    def feed(self, data: bytes) -> list[ChatChunk]:
+    def feed(self, data: bytes) -> Iterator[ChatChunk]:
         """See `qonduit.parts.StreamDecoder`."""
         return self._chunks(self._events.feed(data))
 
-    def end(self) -> list[ChatChunk]:
+    def end(self) -> Iterator[ChatChunk]:
         """See `qonduit.parts.StreamDecoder`."""
-        try:
-            chunks = self._chunks(self._events.end())
-        except ProtocolError:  # an event that was cut in two: the bytes ended, they are not wrong
-            chunks = []
+        # An event that was cut in two: the bytes ended, they are not wrong.
+        with contextlib.suppress(ProtocolError):
+            yield from self._chunks(self._events.end())
         if not self.finished and len(self._ended) < self._expected:
             raise self._cut()
         self.finished = True
-        return chunks
 
-    def _chunks(self, events: list[Event]) -> list[ChatChunk]:
-        chunks: list[ChatChunk] = []
+    def _chunks(self, events: list[Event]) -> Iterator[ChatChunk]:
         for event in events:
             data = event.data
             if data == DONE:
@@ -75,8 +73,7 @@ class CompatibleDecoder:
                 if choice.finish_reason is not None or choice.delta.tool_calls:
                     chunk = self._normalized(chunk)
                     break
-            chunks.append(chunk)
-        return chunks
+            yield chunk
 
     def _done(self) -> None:
         if not self._any:

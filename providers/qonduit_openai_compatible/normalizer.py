@@ -84,13 +84,13 @@ class CompatibleNormalizer:
         )
 
     def _mended(self, response: WireResponse) -> _Completion:
-        """An answer whose usage alone is wrong. Raises: APIError for an error of any shape, ProtocolError."""
+        """An answer whose small print is wrong. Raises: APIError for an error of any shape, ProtocolError."""
         try:
             body = from_json(response.content)
             if isinstance(body, dict) and body.get("error"):
                 raise self.error(response) from None
-            if isinstance(body, dict) and not isinstance(body.get("usage"), dict):
-                return _Completion.model_validate({**body, "usage": None})
+            if isinstance(body, dict):
+                return _Completion.model_validate(_without_small_print(body))
         except ValueError:  # pydantic's ValidationError is one
             pass
         raise not_an_answer(self._provider, response) from None
@@ -186,6 +186,16 @@ def _normalized(choice: Choice) -> Choice:
         choice = choice.model_copy(update={"message": message.model_copy(update=changes)})
     reason = finish_reason(choice.finish_reason, calling=choice.message.tool_calls is not None)
     return choice if reason == choice.finish_reason else choice.model_copy(update={"finish_reason": reason})
+
+
+def _without_small_print(body: dict[str, Any]) -> dict[str, Any]:
+    """An answer without what is not of its type but makes no difference to what was said."""
+    kinds = {"id": str, "model": str, "created": int, "usage": dict, "request_id": str}
+    kept = {name: value for name, value in body.items() if isinstance(value, kinds.get(name, object))}
+    for choice in body.get("choices") or ():
+        if isinstance(choice, dict) and isinstance(choice.get("message"), dict):
+            choice["message"].setdefault("role", "assistant")
+    return kept
 
 
 def _text(value: object) -> str | None:

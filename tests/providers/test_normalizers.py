@@ -518,3 +518,25 @@ def test_raw_of_a_stream_is_its_events() -> None:
         content = (b": hi\n\n", *wire.events())
         response = decode_stream(provider, content).response.replace(content=content)
         assert len(response.raw) == len([event for event in wire.events() if b"[DONE]" not in event])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"id": 7}, {"created": 1.5}, {"model": None}, {"usage": []}, {"usage": "none"}, {"request_id": 3}],
+    ids=lambda change: next(iter(change)),
+)
+@pytest.mark.parametrize("provider", ["openai", "qwen"])
+def test_small_print_of_another_type_costs_no_answer(provider: str, change: dict[str, Any]) -> None:
+    """An id, a time or a usage of a wrong type is left out; what the model said is kept."""
+    body = WIRES[provider].answer("hello") | change
+    answer = normalizer(provider).normalize(chat(), wire_response(dumps(body)))
+    assert (answer.text, answer.provider) == ("hello", provider)
+
+
+@pytest.mark.parametrize("provider", ["openai", "qwen"])
+def test_a_message_without_a_role_is_the_assistants(provider: str) -> None:
+    """Some servers leave the role out of the answer."""
+    body = WIRES[provider].answer("hello")
+    del body["choices"][0]["message"]["role"]
+    answer = normalizer(provider).normalize(chat(), wire_response(dumps(body)))
+    assert (answer.choices[0].message.role, answer.text) == ("assistant", "hello")

@@ -28,6 +28,7 @@ from qonduit import (
     APITimeoutError,
     ContentFilterError,
     ProtocolError,
+    RateLimitError,
     StreamInterruptedError,
 )
 
@@ -356,3 +357,13 @@ def test_a_body_within_the_bound(serve, connect, small_bounds) -> None:
     body = dumps(WIRE.answer("hello"))
     server = serve([response(body + b" " * (10_000 - len(body)))])
     assert connect(server).ask().text == "hello"
+
+
+def test_what_came_with_an_error_in_one_read_is_not_lost(serve, connect) -> None:
+    """Chunks that one read brought together with an error event are delivered before the error, which carries them."""
+    events = b"".join([*WIRE.events(["hel"])[:2], WIRE.stream_error(429, "limit_requests")])
+    stream = connect(serve([[sse_head(), chunk(events)]]), max_retries=3).stream()
+    assert [stream.next().choices[0].delta.content, stream.next().choices[0].delta.content] == ["", "hel"]
+    with pytest.raises(RateLimitError) as caught:
+        stream.next()
+    assert (caught.value.response.text, caught.value.retryable, caught.value.attempts) == ("hel", False, 1)

@@ -1,0 +1,123 @@
+"""TLS on real sockets: whom a client trusts, and how it says that it does not."""
+
+from __future__ import annotations
+
+import asyncio
+import http.server
+import ssl
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trustme
+from tests.wires import WIRES, dumps
+
+from qonduit import APIConnectionError, AsyncClient, Client
+
+MESSAGES = [{"role": "user", "content": "hi"}]
+BODY = dumps(WIRES["openai"].answer("hello"))
+
+
+class Answering(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self) -> None:
+        self.server.ports.append(self.client_address[1])
+        self.rfile.read(int(self.headers["content-length"]))
+        self.send_response(200)
+        self.send_header("content-type", "application/json")
+        self.send_header("content-length", str(len(BODY)))
+        self.end_headers()
+        self.wfile.write(BODY)
+
+    def log_message(self, *arguments: Any) -> None:
+        pass
+
+
+class Server(http.server.ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, *arguments: Any) -> None:
+        pass  # a client that does not trust the server breaks the handshake off
+
+
+@pytest.fixture
+def authority(tmp_path: Path) -> tuple[trustme.CA, Path]:
+    """An authority, and the file of its certificate."""
+    made = trustme.CA()
+    file = tmp_path / "authority.pem"
+    made.cert_pem.write_to_path(str(file))
+    return made, file
+
+
+@pytest.fixture
+def server(authority: tuple[trustme.CA, Path]) -> Iterator[Server]:
+    """A server with a certificate for localhost; `ports` are the client's ports, one a request."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority[0].issue_cert("localhost").configure_cert(context)
+    made = Server(("127.0.0.1", 0), Answering)
+    made.ports = []
+    made.socket = context.wrap_socket(made.socket, server_side=True, do_handshake_on_connect=False)
+    thread = threading.Thread(target=made.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    yield made
+    made.shutdown()
+    made.server_close()
+    thread.join()
+
+
+def given(server: Server, host: str = "localhost") -> dict[str, Any]:
+    url = f"https://{host}:{server.server_port}/v1"
+    return {"provider": "openai", "api_key": "sk-test", "base_url": url, "model": "m", "max_retries": 0}
+
+
+def ask(asynchronous: bool, arguments: dict[str, Any]) -> list[str]:
+    """Two answers of one client."""
+    if not asynchronous:
+        with Client(**arguments) as client:
+            return [client.chat.completions.create(messages=MESSAGES).text for _ in range(2)]
+
+    async def main() -> list[str]:
+        async with AsyncClient(**arguments) as client:
+            return [(await client.chat.completions.create(messages=MESSAGES)).text for _ in range(2)]
+
+    return asyncio.run(main())
+
+
+@pytest.mark.parametrize("asynchronous", [False, True], ids=["sync", "async"])
+@pytest.mark.parametrize("library", ["httpx", "httpx2"])
+def test_an_authority_of_the_environment_is_trusted(
+    server: Server,
+    authority: tuple[trustme.CA, Path],
+    monkeypatch: pytest.MonkeyPatch,
+    asynchronous: bool,
+    library: str,
+) -> None:
+    """SSL_CERT_FILE names whom to trust, and one TLS connection serves several calls."""
+    monkeypatch.setenv("SSL_CERT_FILE", str(authority[1]))
+    monkeypatch.setenv("QONDUIT_HTTP_LIBRARY", library)
+    assert ask(asynchronous, given(server)) == ["hello", "hello"]
+    assert len(server.ports) == 2
+    assert len(set(server.ports)) == 1
+
+
+@pytest.mark.parametrize("asynchronous", [False, True], ids=["sync", "async"])
+def test_a_stranger_is_not_trusted(server: Server, asynchronous: bool) -> None:
+    """A certificate of an unknown authority ends the call before anything is sent, and says so."""
+    with pytest.raises(APIConnectionError, match="certificate verify failed") as caught:
+        ask(asynchronous, given(server))
+    assert caught.value.outcome == "not_sent"
+    assert server.ports == []
+
+
+@pytest.mark.parametrize("asynchronous", [False, True], ids=["sync", "async"])
+def test_a_certificate_of_another_host_is_not_trusted(
+    server: Server, authority: tuple[trustme.CA, Path], monkeypatch: pytest.MonkeyPatch, asynchronous: bool
+) -> None:
+    """A trusted certificate for another name than the base URL's is refused."""
+    monkeypatch.setenv("SSL_CERT_FILE", str(authority[1]))
+    with pytest.raises(APIConnectionError, match="mismatch|not valid for"):
+        ask(asynchronous, given(server, host="127.0.0.1"))
+    assert server.ports == []
