@@ -157,7 +157,12 @@ class Plugins:
         return layers
 
     def _checked(self, hook: str, found: Any, kind: Any) -> Any:
-        if isinstance(found, kind):
+        expected = sorted(name for name in vars(kind) if not name.startswith("_"))
+        if kind is Middleware:
+            fits = isinstance(found, Middleware)
+        else:  # by what it answers to: a decorator may pass on what it does not change
+            fits = all(callable(getattr(found, name, None)) for name in expected)
+        if fits:
             return found
         givers = ", ".join(
             _sourced(implementation.plugin_name, implementation.plugin)
@@ -168,10 +173,9 @@ class Plugins:
             raise PluginError(f"{hook} of {givers} is an async function. Write it with 'def': hooks do no I/O.")
         if found is None:
             raise PluginError(f"No plugin gave a {kind.__name__}: {hook} is implemented by {givers or 'none'}.")
-        expected = ", ".join(sorted(name for name in vars(kind) if not name.startswith("_")))
         raise PluginError(
             f"{hook} of one of {givers} gave {type(found).__name__}; expected a {kind.__name__}"
-            + (f" with: {expected}." if kind is not Middleware else ", made by @middleware.")
+            + (f" with: {', '.join(expected)}." if kind is not Middleware else ", made by @middleware.")
         )
 
 

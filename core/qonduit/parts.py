@@ -6,7 +6,7 @@ Providers' parts are pure codecs: values in, values out, no clock, no I/O, no en
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 if TYPE_CHECKING:
     from qonduit.chunk import ChatChunk
@@ -31,7 +31,6 @@ class Head(Protocol):
 AuthFlow: TypeAlias = "Generator[WireRequest | Effect, Any, None]"
 
 
-@runtime_checkable
 class Auth(Protocol):
     """Puts credentials on a request."""
 
@@ -42,7 +41,6 @@ class Auth(Protocol):
         """
 
 
-@runtime_checkable
 class RequestBuilder(Protocol):
     """Turns a request into its wire form."""
 
@@ -75,7 +73,6 @@ class StreamDecoder(Protocol):
         """The chunks left when the bytes ended. Raises: StreamInterruptedError when the end mark is missing."""
 
 
-@runtime_checkable
 class ResponseNormalizer(Protocol):
     """Turns a provider's answers and errors into qonduit's."""
 
@@ -111,7 +108,6 @@ class WireStream(Head, Protocol):
         """`close`, async."""
 
 
-@runtime_checkable
 class Transport(Protocol):
     """Carries wire requests; the only part that touches the network. Deadlines are `time.monotonic()` seconds.
 
@@ -137,7 +133,6 @@ class Transport(Protocol):
         """`close`, async."""
 
 
-@runtime_checkable
 class RetryPolicy(Protocol):
     """Decides whether and when to try again."""
 
