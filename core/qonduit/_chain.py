@@ -101,6 +101,17 @@ class _Layer:
             answer = response
             if answer is not None and not (call.streamed and self._handles_chunks):
                 return answer  # by far the most common case
+        return (yield from self._annotated(call, request, response, answer, held))
+
+    def _annotated(
+        self,
+        call: Call,
+        request: ChatRequest,
+        response: ChatResponse | None,
+        answer: Any,
+        held: list[ChatChunk],
+    ) -> Flow:
+        """What goes out when the layer answers with another response than it got; its chunks, where it holds them."""
         answer = self._checked(call, response, answer)
         if not call.streamed:
             return answer

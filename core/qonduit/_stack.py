@@ -55,6 +55,7 @@ class _Stack:
 
     kind: str
     backend: type[SyncBackend] | type[AsyncBackend]
+    slots: type[_Slots] | type[asyncio.Semaphore]
 
     def __init__(self, httpcore: ModuleType, context: Callable[[], ssl.SSLContext], limit: int) -> None:
         self._httpcore = httpcore
@@ -63,11 +64,8 @@ class _Stack:
         self._idle: dict[str, list[Connection]] = {}
         self._busy: set[Connection] = set()
         self._stale = (httpcore.RemoteProtocolError, httpcore.ReadError, httpcore.WriteError)
-        self._slots = self._new_slots()
+        self._slots: Any = self.slots(limit)
         _STACKS.add(self)
-
-    def _new_slots(self) -> Any:
-        raise NotImplementedError
 
     def _take(self, target: Target, deadline: float | None) -> Connection:
         """An idle connection that is still good, or a new one; its link is ready for a request."""
@@ -130,7 +128,7 @@ class _Stack:
         _INHERITED.append((self._idle, self._busy))
         self._idle = {}
         self._busy = set()
-        self._slots = self._new_slots()
+        self._slots = self.slots(self._limit)
 
 
 _STACKS: weakref.WeakSet[_Stack] = weakref.WeakSet()
@@ -173,9 +171,7 @@ class SyncStack(_Stack):
 
     kind = "HTTPConnection"
     backend = SyncBackend
-
-    def _new_slots(self) -> _Slots:
-        return _Slots(self._limit)
+    slots = _Slots
 
     def open(
         self, method: str, target: Target, headers: RawHeaders, content: bytes, deadline: float | None
@@ -207,9 +203,7 @@ class AsyncStack(_Stack):
 
     kind = "AsyncHTTPConnection"
     backend = AsyncBackend
-
-    def _new_slots(self) -> asyncio.Semaphore:
-        return asyncio.Semaphore(self._limit)
+    slots = asyncio.Semaphore
 
     async def open(
         self, method: str, target: Target, headers: RawHeaders, content: bytes, deadline: float | None
