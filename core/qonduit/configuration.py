@@ -26,6 +26,8 @@ VARIABLES = {
     if name not in {"proxy"}  # HTTPS_PROXY is the variable that everybody knows
 }
 """Environment variables that set a profile's value, with the value that they set."""
+PLUGINS_OWN = "QONDUIT_EMULATOR_"
+"""The prefix of variables that are not the configuration's."""
 OTHER_VARIABLES = ("QONDUIT_CONFIG", "QONDUIT_PROFILE")
 
 
@@ -109,7 +111,7 @@ def check_variables() -> None:
     """Raise ConfigurationError for a QONDUIT_* variable that nobody knows: a typo would be passed over in silence."""
     known = (*VARIABLES, *OTHER_VARIABLES)
     for name in os.environ:
-        if name.startswith("QONDUIT_") and name not in known:
+        if name.startswith("QONDUIT_") and name not in known and not name.startswith(PLUGINS_OWN):
             raise ConfigurationError(f"The environment variable {name} is not known{nearest(name, known)}.")
 
 

@@ -28,17 +28,13 @@ app = typer.Typer(
 
 app.add_typer(emulator_app, name="emulator")
 
-Profile = Annotated[
-    str | None, typer.Option("--profile", "-p", metavar="NAME", help="A profile of the configuration.")
-]
+Profile = Annotated[str | None, typer.Option("--profile", "-p", metavar="NAME", help="A profile of the configuration.")]
 Provider = Annotated[
     str | None,
     typer.Option("--provider", metavar="NAME", help="A provider, without a configuration: see 'plugins'."),
 ]
 Model = Annotated[str | None, typer.Option("--model", "-m", metavar="NAME", help="The model to ask.")]
-BaseURL = Annotated[
-    str | None, typer.Option("--base-url", metavar="URL", help="Where the provider's API answers.")
-]
+BaseURL = Annotated[str | None, typer.Option("--base-url", metavar="URL", help="Where the provider's API answers.")]
 Region = Annotated[str | None, typer.Option("--region", metavar="NAME", help="The provider's region.")]
 Key = Annotated[
     str | None,
@@ -101,9 +97,7 @@ def chat(
     profile: Profile = None,
     provider: Provider = None,
     model: Model = None,
-    system: Annotated[
-        str | None, typer.Option("--system", "-s", metavar="TEXT", help="A system message.")
-    ] = None,
+    system: Annotated[str | None, typer.Option("--system", "-s", metavar="TEXT", help="A system message.")] = None,
     option: Annotated[
         list[str] | None,
         typer.Option("-o", metavar="KEY=VALUE", help="A parameter, as JSON or text: -o temperature=0.2"),
@@ -167,9 +161,9 @@ def plugins(profile: Profile = None, config: Config = None) -> Work:
 
 @app.command()
 def trust(
-    path: Annotated[
-        Path, typer.Argument(metavar="PATH", help="The file, or its folder.", show_default=False)
-    ] = Path("qonduit.toml"),
+    path: Annotated[Path, typer.Argument(metavar="PATH", help="The file, or its folder.", show_default=False)] = Path(
+        "qonduit.toml"
+    ),
 ) -> Work:
     """Trust the qonduit.toml of a folder."""
 

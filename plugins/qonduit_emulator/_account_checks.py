@@ -29,6 +29,9 @@ ACCOUNT_CODES: Mapping[AccountState, str] = {
 """What an account that is not active is refused with. The vendor's list has no code for a frozen account; the
 general 403 stands for it."""
 
+UNKNOWN_OUTPUT = 32768
+"""The most tokens an answer can have where neither the caller nor the catalogue says."""
+
 
 def account_checks(books: Books, catalogue: Catalogue) -> Iterable[Check]:
     """All checks of this module."""
@@ -38,7 +41,7 @@ def account_checks(books: Books, catalogue: Catalogue) -> Iterable[Check]:
         _AccountCheck(books, demands),
         _RateCheck(books, demands),
         _AccessCheck(books, catalogue),
-        _Taking(books, demands),
+        _Taking(books, demands, catalogue),
     )
 
 
@@ -108,8 +111,8 @@ def _output_range(request: ChatRequest, model: Model) -> tuple[int, int]:
     answer = given.max_tokens
     reasoning = given.thinking_budget if model.thinks(given.enable_thinking) else 0
     least = (1 if answer is None else answer) + (reasoning or 0)
-    most = (model.max_output if answer is None else answer) + (
-        model.max_thinking if reasoning is None else reasoning
+    most = (answer or model.max_output or UNKNOWN_OUTPUT) + (
+        (model.max_thinking or 0) if reasoning is None else reasoning
     )
     if given.max_completion_tokens is not None:
         most = min(most, given.max_completion_tokens)
@@ -193,18 +196,20 @@ class _Taking(_BooksCheck):
 
     stage = Stage.TAKE
 
-    def __init__(self, books: Books, demands: _Demands) -> None:
+    def __init__(self, books: Books, demands: _Demands, catalogue: Catalogue) -> None:
         super().__init__(books)
         self._demands = demands
+        self._catalogue = catalogue
 
     def check(self, call: Call) -> Hold | None:
         """Take it, or refuse as the account and rate checks do."""
-        if call.model_name is None:
+        model = call.model_name
+        if model is None or model not in self._catalogue:  # a job of an unknown model is refused after the gate
             return None
         _, account = self._find(call)
         demand = self._demands.of(call)
         ledger = self._books.ledger
-        reservation = ledger.reserve(account, call.model_name, demand)
+        reservation = ledger.reserve(account, model, demand)
         bound = None
         if reservation.tokens < demand.input_tokens + demand.most_output:
             choices = call.request.parameters.n if call.request is not None else 1

@@ -8,15 +8,24 @@ Source: https://help.aliyun.com/zh/model-studio/rate-limit.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Literal, get_args
 
-from qonduit_emulator._settings import Reader, SettingError, count, one_of, read_settings, text, texts
+from qonduit_emulator._models import default_catalogue
+from qonduit_emulator._settings import (
+    Reader,
+    SettingError,
+    count,
+    nearest,
+    one_of,
+    read_settings,
+    table,
+    texts,
+)
 
-AccountState = Literal[
-    "active", "frozen", "arrears", "not-purchased", "prepaid-bill-overdue", "postpaid-bill-overdue"
-]
+AccountState = Literal["active", "frozen", "arrears", "not-purchased", "prepaid-bill-overdue", "postpaid-bill-overdue"]
 Billing = Literal["paid", "free-tier-only", "free"]
 
 
@@ -101,19 +110,13 @@ LIMIT_NAMES = frozenset(limit.name for limit in fields(Limits))
 _LIMITS: Mapping[str, Reader] = dict.fromkeys(LIMIT_NAMES, count)
 
 
-def _table(value: Any) -> Any:
-    if not isinstance(value, Mapping):
-        raise TypeError("a table")
-    return value
-
-
 _ACCOUNT: Mapping[str, Reader] = {
     "state": one_of(get_args(AccountState)),
     "billing": one_of(get_args(Billing)),
     "token_quota": count,
     "allowed_models": texts,
-    "limits": _table,
-    "model_limits": _table,
+    "limits": table,
+    "model_limits": table,
 }
 
 
@@ -123,18 +126,26 @@ def parse_account(name: str, record: Any, place: str) -> Account:
     Raises:
         SettingError: an unknown name or a wrong value.
     """
-    try:
-        text(name)
-    except TypeError:
-        raise SettingError(f"{place}: an account needs a name") from None
+    if not re.fullmatch(r"[\w.-]+", name):
+        raise SettingError(f"{place}: the name of an account is made of letters, digits, '.', '_' and '-'")
     settings = read_settings(record, _ACCOUNT, place)
     if "limits" in settings:
         settings["limits"] = _parse_limits(settings["limits"], f"{place}, table limits")
+    for model in (*settings.get("allowed_models", ()), *settings.get("model_limits", ())):
+        check_model(model, place)
     settings["model_limits"] = {
         model: _parse_limits(own, f"{place}, table model_limits.{model}")
         for model, own in settings.get("model_limits", {}).items()
     }
     return Account(name=name, **settings)
+
+
+def check_model(model: str, place: str) -> None:
+    """Refuse a model that is not in the catalogue: its settings would have no effect. Raises: SettingError."""
+    catalogue = default_catalogue()
+    if model not in catalogue:
+        close = nearest(model, catalogue, list_all=False)
+        raise SettingError(f"{place}: there is no model {model!r}{close}")
 
 
 def _parse_limits(record: Any, place: str) -> Limits:

@@ -40,14 +40,15 @@ def require_loopback(host: str, *, allow_remote: bool) -> None:
     Raises:
         ValueError: `host` is not a loopback address.
     """
-    if not allow_remote and not _is_loopback(host):
+    if not allow_remote and not is_loopback(host):
         raise ValueError(
             f"the emulator listens on this machine only, and {host!r} is not a loopback address; "
             "use 127.0.0.1, or pass allow_remote=True to open it to other machines"
         )
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach that address."""
     if host == "localhost":
         return True
     try:

@@ -89,8 +89,8 @@ def admin_routes(books: Books, token: str) -> list[Route]:
     table: list[tuple[str, str, Answer]] = [
         ("/keys", "GET", desk.list_keys),
         ("/keys", "POST", desk.add_key),
-        ("/keys/{key}", "PATCH", desk.change_key),
-        ("/keys/{key}", "DELETE", desk.remove_key),
+        ("/keys/{key:path}", "PATCH", desk.change_key),
+        ("/keys/{key:path}", "DELETE", desk.remove_key),
         ("/accounts", "GET", desk.list_accounts),
         ("/accounts", "POST", desk.add_account),
         ("/accounts/{name}", "PATCH", desk.change_account),

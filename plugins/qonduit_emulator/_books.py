@@ -10,14 +10,16 @@ import threading
 import time
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from qonduit_emulator._accounts import Account, parse_account
-from qonduit_emulator._configuration import Configuration
+from qonduit_emulator._configuration import Configuration, read_configuration
 from qonduit_emulator._keys import ApiKey, parse_key, temporary_key
 from qonduit_emulator._ledger import Clock, Ledger
 from qonduit_emulator._settings import SettingError, nearest
 from qonduit_emulator._state import MemoryState, State
+from qonduit_emulator._state_file import StateFile
 
 DEFAULT_ACCOUNT = "default"
 
@@ -44,6 +46,7 @@ class Books:
         """
         configuration = configuration or Configuration()
         self.region = configuration.region
+        self.script = configuration.script
         self.clock = clock
         self._state = state or MemoryState()
         self._lock = threading.RLock()
@@ -84,6 +87,12 @@ class Books:
         with self._lock:
             return dict(self._accounts)
 
+    def key_to_announce(self, api_key: str) -> str:
+        """That key if it is valid, else the first that is; an empty text when none is."""
+        now = self.clock()
+        valid = [key.key for key in self.keys.values() if key.valid(now)]
+        return api_key if api_key in valid else next(iter(valid), "")
+
     def find_key(self, key: str) -> ApiKey | None:
         """A key, whether valid or not."""
         return self._keys.get(key)
@@ -95,9 +104,7 @@ class Books:
     def workspaces(self, account: str) -> frozenset[str]:
         """The workspaces of an account, as its keys name them."""
         with self._lock:
-            return frozenset(
-                key.workspace for key in self._keys.values() if key.account == account and key.workspace
-            )
+            return frozenset(key.workspace for key in self._keys.values() if key.account == account and key.workspace)
 
     def put_key(self, key: ApiKey, *, configured: bool = False) -> None:
         """Add a key, or replace the one of the same name. Raises `SettingError` without its account."""
@@ -179,6 +186,20 @@ class Books:
             self.put_key(made)
             return made
 
+    def restore(self, keys: Mapping[str, ApiKey], accounts: Mapping[str, Account]) -> None:
+        """Have these keys and accounts and no others, and nothing used."""
+        with self._lock:
+            for account in accounts.values():
+                self.put_account(account)
+            for key in keys.values():
+                self.put_key(key)
+            for name in [name for name in self._keys if name not in keys]:
+                self.remove_key(name)
+            for name in [name for name in self._accounts if name not in accounts]:
+                self.remove_account(name)
+            for name in accounts:
+                self.ledger.reset(name)
+
     def expire_key(self, key: str, seconds: float = 0) -> ApiKey:
         """Let a key expire in so many seconds. Raises `UnknownRecordError`."""
         return self.change_key(key, {"expires_at": self.clock() + seconds})
@@ -210,3 +231,29 @@ def _merge(record: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any
         else:
             merged[name] = value
     return merged
+
+
+def open_books(
+    *,
+    config_file: Path | None,
+    state_file: Path | None,
+    api_key: str | None,
+    default_key: str,
+    clock: Clock = time.time,
+) -> Books:
+    """The books of a server: from a configuration and a state, both optional, and a key that is let in.
+
+    Raises:
+        SettingError: the configuration is wrong.
+        StateError: the state file cannot be used.
+    """
+    configuration = read_configuration(config_file) if config_file is not None else Configuration()
+    configuration = with_key(configuration, api_key, default_key)
+    if state_file is None:
+        return Books(configuration, clock=clock)
+    state = StateFile(state_file)
+    try:
+        return Books(configuration, state=state, clock=clock)
+    except BaseException:
+        state.close()
+        raise

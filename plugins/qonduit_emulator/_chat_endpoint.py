@@ -14,15 +14,16 @@ from starlette.types import Receive, Scope, Send
 from qonduit_emulator._answer import Answer
 from qonduit_emulator._backend import Backend
 from qonduit_emulator._body import read_body
+from qonduit_emulator._books import Books
 from qonduit_emulator._exchange import ChatRequest, Usage
 from qonduit_emulator._fault_answers import damage_answer
 from qonduit_emulator._faults import FaultName, chosen_fault
 from qonduit_emulator._gate import Call, Gate, Permit
 from qonduit_emulator._models import Catalogue
-from qonduit_emulator._pacing import Pacer, Pacing
+from qonduit_emulator._pacing import Pacer
 from qonduit_emulator._refusal import Refusal
 from qonduit_emulator._responses import EVENT_STREAM, answer, answer_error, build_headers, refuse
-from qonduit_emulator._rules import Rules
+from qonduit_emulator._scenario import Scenario
 from qonduit_emulator._sleep import Sleep
 from qonduit_emulator._wire import Framing, Wire
 
@@ -35,19 +36,19 @@ class ChatEndpoint:
         wire: Wire,
         *,
         gate: Gate,
+        books: Books,
         catalogue: Catalogue,
         backend: Backend,
-        rules: Rules,
-        pacing: Pacing,
+        scenario: Scenario,
         sleep: Sleep,
         max_body_bytes: int,
     ) -> None:
         self._wire = wire
         self._gate = gate
+        self._books = books
         self._catalogue = catalogue
         self._backend = backend
-        self._rules = rules
-        self._pacing = pacing
+        self._scenario = scenario
         self._sleep = sleep
         self._max_body_bytes = max_body_bytes
 
@@ -58,20 +59,19 @@ class ChatEndpoint:
         try:
             body = await read_body(http, self._max_body_bytes)
             request = wire.parse(body, http.headers)
-            pacing = self._pacing.for_request(http.headers)
+            pacing = self._scenario.pacing.for_request(http.headers)
             call = Call(wire=wire.name, headers=http.headers, request=request)
             permit = self._gate.admit(call)
         except Refusal as refusal:
             return refuse(wire, refusal, request_id, http.headers)
         except ClientDisconnect:
             return Response(status_code=400)  # nobody is there to read it
-        request = permit.bound(request)
         model = self._catalogue[request.model]
         thinking = model.thinks(request.parameters.enable_thinking)
-        request = replace(request, thinking=thinking, caller=call.api_key or "")
-        rule = self._rules.match(request, http.headers)
+        request = permit.bound(replace(request, thinking=thinking, caller=self._payer(call)))
+        rule = self._scenario.rules.match(request, http.headers)
         fault = chosen_fault(http.scope)
-        backend = damage_answer(rule.backend if rule else self._backend, fault)
+        backend = damage_answer((rule and rule.backend) or self._backend, fault)
         run = _Run(
             permit=permit,
             backend=backend,
@@ -83,6 +83,10 @@ class ChatEndpoint:
             return _SettlingStream(run, headers=build_headers(request_id, finished=False))
         partial = fault is not None and fault.name is FaultName.PARTIAL_RESPONSE
         return await _answer_plain(wire, run, request_id, partial=partial)
+
+    def _payer(self, call: Call) -> str:
+        key = self._books.find_key(call.api_key or "")
+        return key.account if key is not None else ""
 
 
 class _Run:

@@ -21,17 +21,18 @@ from qonduit_emulator._exchange import (
     MediaPart,
     Part,
     ReasoningDelta,
+    SearchDelta,
     TextDelta,
     TextPart,
     ToolCallDelta,
     Usage,
 )
-from qonduit_emulator._fields import parse_body, read_flag, read_object, read_text
+from qonduit_emulator._fields import parse_body, read_flag, read_model_name, read_object
 from qonduit_emulator._messages import parse_messages, read_cache_mark
-from qonduit_emulator._models import Catalogue, Model
+from qonduit_emulator._models import Model
 from qonduit_emulator._parameters import parse_parameters
-from qonduit_emulator._refusal import Refusal, invalid_parameter, missing_model
-from qonduit_emulator._wire import dump, log_probabilities
+from qonduit_emulator._refusal import Refusal, invalid_parameter
+from qonduit_emulator._wire import build_cache_details, dump, log_probabilities
 
 
 class CompatibleWire:
@@ -42,9 +43,7 @@ class CompatibleWire:
     def parse(self, body: bytes, headers: Mapping[str, str]) -> ChatRequest:
         """Read a chat completion request; DashScope's own options stand beside OpenAI's."""
         fields = parse_body(body)
-        model = read_text(fields, "model")
-        if not model:
-            raise missing_model()
+        model = read_model_name(fields)
         if fields.get("messages") is None:
             raise invalid_parameter('Either "prompt" or "messages" must exist and cannot both be none')
         stream_options = read_object(fields, "stream_options") or {}
@@ -67,15 +66,6 @@ class CompatibleWire:
     def error_stream(self, refusal: Refusal, request_id: str, headers: Mapping[str, str]) -> bytes | None:
         """`None`: a refused stream gets a plain error with the real status."""
         return None
-
-
-def list_models(catalogue: Catalogue, created: int) -> bytes:
-    """The body of `GET …/models`; `created` is in unix seconds."""
-    data = [
-        {"id": model.name, "object": "model", "created": created, "owned_by": model.owner}
-        for model in catalogue.values()
-    ]
-    return dump({"object": "list", "data": data})
 
 
 def _parse_content(content: Any) -> tuple[Part, ...]:
@@ -124,8 +114,13 @@ class CompatibleFraming:
         return dump(self._build_body("chat.completion", choices, _build_usage(answer.usage)))
 
     def delta(self, delta: Delta) -> bytes:
-        """The chunks for one delta: a choice's first one is preceded by, or carries, its role."""
+        """The chunks for one delta: a choice's first one is preceded by, or carries, its role.
+
+        What a search found is not shown on this wire.
+        """
         self._usage = delta.usage
+        if isinstance(delta, SearchDelta):
+            return b""
         first = delta.choice not in self._started
         self._started.add(delta.choice)
         match delta:
@@ -237,9 +232,7 @@ class CompatibleFraming:
             "logprobs": logprobs,
         }
 
-    def _build_body(
-        self, kind: str, choices: list[dict[str, Any]], usage: dict[str, Any] | None
-    ) -> dict[str, Any]:
+    def _build_body(self, kind: str, choices: list[dict[str, Any]], usage: dict[str, Any] | None) -> dict[str, Any]:
         return {
             "choices": choices,
             "object": kind,
@@ -252,7 +245,7 @@ class CompatibleFraming:
 
 
 def _build_usage(usage: Usage) -> dict[str, Any]:
-    details: dict[str, int] = {"cached_tokens": usage.cached_tokens}
+    details = build_cache_details(usage)
     if usage.image_tokens is not None:
         details["text_tokens"] = usage.input_tokens - usage.image_tokens
         details["image_tokens"] = usage.image_tokens

@@ -1,16 +1,16 @@
 """The emulator's configuration: a TOML file with a region, accounts and keys.
 
-    region = "cn-beijing"
+region = "cn-beijing"
 
-    [accounts.default]
-    token_quota = 100000
+[accounts.default]
+token_quota = 100000
 
-    [accounts.default.limits]
-    requests_per_minute = 60
+[accounts.default.limits]
+requests_per_minute = 60
 
-    [keys."sk-mine"]
-    account = "default"
-    expires_at = 2027-01-31T12:00:00Z
+[keys."sk-mine"]
+account = "default"
+expires_at = 2027-01-31T12:00:00Z
 """
 
 from __future__ import annotations
@@ -23,19 +23,21 @@ from typing import Any
 
 from qonduit_emulator._accounts import Account, parse_account
 from qonduit_emulator._keys import ApiKey, parse_key
+from qonduit_emulator._scenario import Script, parse_script
 from qonduit_emulator._settings import SettingError, nearest, text
 
 DEFAULT_REGION = "cn-beijing"
-_TABLES = ("region", "accounts", "keys")
+_TABLES = ("region", "accounts", "keys", "rule", "fault", "pacing")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Configuration:
-    """The region this server plays, and the accounts and keys it begins with."""
+    """The region this server plays, the accounts and keys it begins with, and its rules, faults and pace."""
 
     region: str = DEFAULT_REGION
     accounts: Mapping[str, Account] = field(default_factory=dict)
     keys: Mapping[str, ApiKey] = field(default_factory=dict)
+    script: Script = field(default_factory=Script)
 
 
 def read_configuration(path: Path) -> Configuration:
@@ -76,7 +78,8 @@ def parse_configuration(source: str, name: str) -> Configuration:
         if key.account != "default" and key.account not in accounts:
             known = nearest(key.account, {*accounts, "default"})
             raise SettingError(f'{name}, table keys."{key.key}": there is no account {key.account!r}{known}')
-    return Configuration(region=_region(document, name), accounts=accounts, keys=keys)
+    script = parse_script(document.get("rule"), document.get("fault"), document.get("pacing"), name)
+    return Configuration(region=_region(document, name), accounts=accounts, keys=keys, script=script)
 
 
 def _tables(document: Mapping[str, Any], table: str, name: str) -> Mapping[str, Any]:

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING
 
 from starlette.datastructures import Headers
 from starlette.responses import HTMLResponse, Response
 
-from qonduit_emulator._faults import HEADER, Fault, FaultName, Faults, parse_fault_header, put_fault
+from qonduit_emulator._faults import CLOSE_KEY, HEADER, Fault, FaultName, Faults, parse_fault_header, put_fault
 from qonduit_emulator._gate import Call
 from qonduit_emulator._refusal import Refusal, invalid_parameter
 from qonduit_emulator._responses import refuse, wire_of
@@ -22,9 +23,6 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from qonduit_emulator._sleep import Sleep
-
-CLOSE_KEY = "qonduit_emulator.close"
-"""Where in the scope's state the server puts its function that closes the connection."""
 
 _HEADER_BYTES = HEADER.encode()
 _PAGE = """<!DOCTYPE html>
@@ -69,7 +67,7 @@ class FaultLayer:
         for name, value in scope["headers"]:
             if name == _HEADER_BYTES:
                 return parse_fault_header(value.decode("latin-1"))
-        if not self._faults:
+        if not self._faults.any_set:
             return None
         call = Call(wire="native", headers=Headers(scope=scope))
         return self._faults.choose(call.api_key or "", scope["path"])
@@ -84,11 +82,12 @@ class FaultLayer:
             await page(scope, receive, send)
         elif fault.name is FaultName.CUT_BEFORE_HEADERS:
             await _drain(receive)
-            await _close(scope, receive)
+            _close_connection(scope)
+            await _gone(receive)
         elif fault.name is FaultName.SLOW_FIRST_BYTE:
             await self._app(scope, receive, _Delayed(send, fault.number, self._sleep))
         elif fault.name in _ON_THE_WAY:
-            damaged = _Damaged(fault, send, self._sleep, lambda: _closer(scope)())
+            damaged = _Damaged(fault, send, self._sleep, partial(_close_connection, scope))
             await self._app(scope, receive, damaged)
             if damaged.cut:
                 await _gone(receive)
@@ -107,16 +106,11 @@ async def _drain(receive: Receive) -> None:
             return
 
 
-def _closer(scope: Scope) -> Callable[[], None]:
+def _close_connection(scope: Scope) -> None:
     close: Callable[[], None] | None = scope.get("state", {}).get(CLOSE_KEY)
     if close is None:
         raise ConnectionResetError("a fault cut the connection, which only the emulator's own server can do")
-    return close
-
-
-async def _close(scope: Scope, receive: Receive) -> None:
-    _closer(scope)()
-    await _gone(receive)
+    close()
 
 
 async def _gone(receive: Receive) -> None:

@@ -26,6 +26,9 @@ from qonduit_emulator._settings import Reader, SettingError, count, number, one_
 HEADER = "x-emulator-fault"
 """Names the fault of one request."""
 
+CLOSE_KEY = "qonduit_emulator.close"
+"""Where in the scope's state the server puts its function that closes the connection."""
+
 _SCOPE_KEY = "qonduit_emulator.fault"
 
 
@@ -240,15 +243,13 @@ class Faults:
         fault = parse_fault(name, value)
         if wire not in {None, "native", "compatible"}:
             raise ValueError(f"wire is {wire!r}; it is 'native' or 'compatible'")
-        for label, number in (("nth", nth), ("every", every), ("times", times)):
-            if number is not None and (isinstance(number, bool) or not isinstance(number, int) or number < 1):
-                raise ValueError(f"{label} is {number!r}; it is a whole number from 1")
+        for label, given in (("nth", nth), ("every", every), ("times", times)):
+            if given is not None and (isinstance(given, bool) or not isinstance(given, int) or given < 1):
+                raise ValueError(f"{label} is {given!r}; it is a whole number from 1")
         if probability is not None and not 0 <= probability <= 1:
             raise ValueError(f"probability is {probability!r}; it is between 0 and 1")
         with self._lock:
-            plan = FaultPlan(
-                next(self._ids), fault, name, value, key, wire, path, nth, every, probability, seed, times
-            )
+            plan = FaultPlan(next(self._ids), fault, name, value, key, wire, path, nth, every, probability, seed, times)
             self._plans = [*self._plans, plan]
         return plan.id
 
@@ -279,8 +280,9 @@ class Faults:
         with self._lock:
             return tuple(plan.describe() for plan in self._plans)
 
-    def __bool__(self) -> bool:
-        """Whether any is set."""
+    @property
+    def any_set(self) -> bool:
+        """Whether there is any."""
         return bool(self._plans)
 
     def choose(self, key: str, path: str) -> Fault | None:

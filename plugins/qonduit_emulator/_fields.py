@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from qonduit_emulator._refusal import Refusal, invalid_body, invalid_parameter
+from qonduit_emulator._refusal import Refusal, invalid_body, invalid_parameter, missing_model
 
 Fields = Mapping[str, Any]
 
@@ -39,6 +39,18 @@ def read_text(fields: Fields, name: str) -> str | None:
     if value is None or isinstance(value, str):
         return value
     raise _wrong_type(name, "String")
+
+
+def read_model_name(fields: Fields) -> str:
+    """The model's name.
+
+    Raises:
+        Refusal: it is missing or empty.
+    """
+    model = read_text(fields, "model")
+    if not model:
+        raise missing_model()
+    return model
 
 
 def read_flag(fields: Fields, name: str) -> bool | None:

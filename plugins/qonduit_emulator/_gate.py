@@ -43,7 +43,8 @@ class Call:
     """What the checks see of a call; header names are lower case.
 
     A call that is no chat names its model and its tokens by itself: `model` is `None` where no model is
-    called, and `input_tokens` are what will be counted for the call.
+    called, and `input_tokens` are what will be counted for the call. `check_model` refuses, at the model stage,
+    what that model cannot do.
     """
 
     wire: Literal["native", "compatible"]
@@ -51,6 +52,7 @@ class Call:
     request: ChatRequest | None = None
     model: str | None = None
     input_tokens: int = 0
+    check_model: Callable[[], object] | None = None
 
     @property
     def model_name(self) -> str | None:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
+from qonduit_emulator._accounts import check_model
 from qonduit_emulator._settings import Reader, SettingError, moment, one_of, read_settings, text, texts
 
 KeyState = Literal["active", "disabled"]
@@ -70,7 +71,10 @@ def parse_key(key: str, fields: Any, place: str) -> ApiKey:
     """
     if not key.isascii() or not key.isprintable() or not key or " " in key:
         raise SettingError(f"{place}: a key is made of printable ASCII characters without spaces")
-    return ApiKey(key=key, **read_settings(fields, _READERS, place))
+    parsed = ApiKey(key=key, **read_settings(fields, _READERS, place))
+    for model in parsed.allowed_models or ():
+        check_model(model, place)
+    return parsed
 
 
 def new_key() -> str:

@@ -31,9 +31,11 @@ class ModelCheck:
         """Refuse an unknown model, the wrong path, and options the model does not have."""
         request = call.request
         if request is None:
+            if call.check_model is not None:
+                call.check_model()
             return
         model = self._catalogue.get(request.model)
-        if model is None:
+        if model is None or model.kind != "chat":
             raise unknown_model(request.model)
         if request.path is not None and request.path != model.generation_path:
             raise wrong_generation_path()
@@ -64,10 +66,11 @@ def _check_thinking(request: ChatRequest, model: Model) -> None:
         raise invalid_value("The value of the enable_thinking parameter is restricted to True.")
     if not model.thinks(given.enable_thinking):
         return
-    if given.thinking_budget is not None and given.thinking_budget > model.max_thinking:
+    budget, cap = given.thinking_budget, model.max_thinking
+    if budget is not None and cap is not None and budget > cap:
         raise invalid_value(
             "The thinking_budget parameter must be a positive integer and not greater than "
-            f"{model.max_thinking}"
+            f"{cap}"
         )
     if given.response_format.type == "json_object":
         raise invalid_value("Json mode response is not supported when enable_thinking is true")
@@ -100,12 +103,19 @@ def content_not_text() -> Refusal:
 
 
 def _check_sizes(request: ChatRequest, model: Model) -> None:
-    limit = request.parameters.max_tokens
-    if limit is not None and not 1 <= limit <= model.max_output:
-        raise invalid_value(f"Range of max_tokens should be [1, {model.max_output}]")
-    limit = request.parameters.max_completion_tokens
-    ceiling = model.max_output + model.max_thinking
-    if limit is not None and not 1 <= limit <= ceiling:
-        raise invalid_value(f"Range of max_completion_tokens should be [1, {ceiling}]")
-    if _tokens.count_input(request) > model.max_input:
+    given = request.parameters
+    _check_limit("max_tokens", given.max_tokens, model.max_output)
+    ceiling = model.max_output
+    if ceiling is not None and model.thinking != "off":
+        ceiling = None if model.max_thinking is None else ceiling + model.max_thinking
+    _check_limit("max_completion_tokens", given.max_completion_tokens, ceiling)
+    if model.max_input is not None and _tokens.count_input(request) > model.max_input:
         raise invalid_value(f"Range of input length should be [1, {model.max_input}]")
+
+
+def _check_limit(name: str, limit: int | None, ceiling: int | None) -> None:
+    """Refuse a limit below 1, or above what the model can, where that is known."""
+    if limit is None or (limit >= 1 and (ceiling is None or limit <= ceiling)):
+        return
+    known = f"be [1, {ceiling}]" if ceiling is not None else "start at 1"
+    raise invalid_value(f"Range of {name} should {known}")

@@ -7,30 +7,51 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
-from typing import Literal
+from typing import Any, Literal
 
 from qonduit_emulator._exchange import GenerationPath
+
+ASSUMED_CONTEXT = 131_072
+"""The context of a model whose context is not known."""
+
+ModelKind = Literal["chat", "embedding", "rerank"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Model:
-    """What one model can do; the columns are explained in `models.toml`. Sizes are in tokens."""
+    """What one model can do; the columns are explained in `models.toml`. Sizes are in tokens.
+
+    What is not known is `None`, and then not checked.
+    """
 
     name: str
     owner: str
-    generation_path: GenerationPath
-    thinking: Literal["off", "optional", "only"]
-    thinking_default: bool
-    stream_only: Literal["never", "thinking", "always"]
-    tools: bool
-    vision: bool
-    result_format: Literal["text", "message"]
-    incremental_output: bool
-    total_tokens: bool
-    context: int
-    max_input: int
-    max_output: int
-    max_thinking: int
+    kind: ModelKind = "chat"
+    generation_path: GenerationPath | None = None
+    thinking: Literal["off", "optional", "only"] = "off"
+    thinking_default: bool = False
+    stream_only: Literal["never", "thinking", "always"] = "never"
+    tools: bool = False
+    vision: bool = False
+    result_format: Literal["text", "message"] = "message"
+    incremental_output: bool = False
+    total_tokens: bool = True
+    context: int | None = None
+    max_input: int | None = None
+    max_output: int | None = None
+    max_thinking: int | None = None
+    dimensions: tuple[int, ...] = ()
+    max_batch: int | None = None
+
+    @property
+    def most_output(self) -> int:
+        """What an answer can be at most, for those who have to reckon with it even where it is not known."""
+        return self.max_output or self.context or ASSUMED_CONTEXT
+
+    @property
+    def most_thinking(self) -> int:
+        """The same for reasoning; 0 for a model that does not think."""
+        return 0 if self.thinking == "off" else self.max_thinking or self.context or ASSUMED_CONTEXT
 
     def thinks(self, enable_thinking: bool | None) -> bool:
         """Whether a call thinks, given what the caller asked for (`None`: nothing)."""
@@ -68,9 +89,11 @@ def parse_catalogue(text: str) -> Catalogue:
     """
     document = tomllib.loads(text)
     defaults = document["defaults"]
-    return Catalogue(
-        {name: Model(name=name, **{**defaults, **columns}) for name, columns in document["models"].items()}
-    )
+    return Catalogue({name: _parse_model(name, {**defaults, **row}) for name, row in document["models"].items()})
+
+
+def _parse_model(name: str, columns: Mapping[str, Any]) -> Model:
+    return Model(name=name, **{**columns, "dimensions": tuple(columns.get("dimensions", ()))})
 
 
 @cache

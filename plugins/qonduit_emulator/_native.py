@@ -13,12 +13,12 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from qonduit_emulator._exchange import ChatRequest, GenerationPath, MediaPart, Message, Part, TextPart
-from qonduit_emulator._fields import Fields, parse_body, read_flag, read_object, read_text
+from qonduit_emulator._fields import Fields, parse_body, read_flag, read_model_name, read_object, read_text
 from qonduit_emulator._messages import ContentParser, parse_messages, read_cache_mark
 from qonduit_emulator._models import Model
 from qonduit_emulator._native_framing import NativeFraming, error_body, frame_error
 from qonduit_emulator._parameters import parse_parameters
-from qonduit_emulator._refusal import Refusal, invalid_parameter, missing_input, missing_model
+from qonduit_emulator._refusal import Refusal, invalid_parameter, missing_input
 from qonduit_emulator._wire import dump
 
 
@@ -33,9 +33,7 @@ class NativeWire:
     def parse(self, body: bytes, headers: Mapping[str, str]) -> ChatRequest:
         """Read `{"model", "input", "parameters"}`."""
         fields = parse_body(body)
-        model = read_text(fields, "model")
-        if not model:
-            raise missing_model()
+        model = read_model_name(fields)
         conversation = read_object(fields, "input")
         if conversation is None:
             raise missing_input()

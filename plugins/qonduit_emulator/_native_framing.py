@@ -13,13 +13,15 @@ from qonduit_emulator._exchange import (
     Delta,
     FinishDelta,
     ReasoningDelta,
+    SearchDelta,
+    SearchResult,
     TextDelta,
     ToolCallDelta,
     Usage,
 )
 from qonduit_emulator._models import Model
 from qonduit_emulator._refusal import Refusal
-from qonduit_emulator._wire import dump, log_probabilities
+from qonduit_emulator._wire import build_cache_details, dump, log_probabilities
 
 
 class NativeFraming:
@@ -45,6 +47,7 @@ class NativeFraming:
         )
         self._so_far = Answer()
         self._held: ToolCallDelta | None = None
+        self._search_results: tuple[SearchResult, ...] | None = None
         self._events = 0
 
     def plain(self, answer: Answer) -> bytes:
@@ -53,10 +56,13 @@ class NativeFraming:
             self._build_choice(number, choice, _all_calls(choice), choice.finish_reason or "null")
             for number, choice in sorted(answer.choices.items())
         ]
-        return dump(self._build_body(choices, answer.usage))
+        self._search_results = answer.search_results
+        return dump(self._build_body(choices, self._build_usage(answer.usage)))
 
     def delta(self, delta: Delta) -> bytes:
         """The events for one delta; a tool call fragment is held until it is known whether it is the last."""
+        if isinstance(delta, SearchDelta):
+            return self._frame_search(delta)
         held, self._held = self._held, None
         if isinstance(delta, ToolCallDelta):
             self._held = delta
@@ -85,12 +91,31 @@ class NativeFraming:
         reason = so_far.finish_reason or "null"
         choice = self._build_choice(delta.choice, shown, calls, reason)
         self._events += 1
-        body = self._build_body([choice], finish.usage if finish else delta.usage)
+        body = self._build_body([choice], self._build_usage(finish.usage if finish else delta.usage))
         return _frame_event(self._events, "result", 200, dump(body))
 
-    def _build_choice(
-        self, number: int, choice: Choice, calls: list[dict[str, Any]], reason: str
-    ) -> dict[str, Any]:
+    def _frame_search(self, delta: SearchDelta) -> bytes:
+        """The results stand in the first event; with `prepend_search_result` in one of their own, without usage.
+
+        Source: captured traffic, 2025 (`usage` is `{}` there); https://help.aliyun.com/zh/model-studio/web-search.
+        """
+        self._search_results = delta.results
+        asked = self._request.parameters.search
+        if asked is None or not (asked.prepend and asked.source):
+            return b""
+        choice = self._build_choice(delta.choice, Choice(), [], "null")
+        self._events += 1
+        return _frame_event(self._events, "result", 200, dump(self._build_body([choice], {})))
+
+    def _take_search_info(self) -> dict[str, Any] | None:
+        """What was found, once, and only when the sources were asked for."""
+        results, self._search_results = self._search_results, None
+        asked = self._request.parameters.search
+        if results is None or asked is None or not asked.source:
+            return None
+        return {"search_results": [_build_result(result) for result in results], "extra_tool_info": []}
+
+    def _build_choice(self, number: int, choice: Choice, calls: list[dict[str, Any]], reason: str) -> dict[str, Any]:
         message: dict[str, Any] = {"role": "assistant", "content": self._build_content(choice.text)}
         if self._request.thinking:
             message["reasoning_content"] = choice.reasoning
@@ -106,19 +131,23 @@ class NativeFraming:
             return text
         return [{"text": text}] if text else []
 
-    def _build_body(self, choices: list[dict[str, Any]], usage: Usage) -> dict[str, Any]:
+    def _build_body(self, choices: list[dict[str, Any]], usage: dict[str, Any]) -> dict[str, Any]:
         output: dict[str, Any] = {"choices": choices}
         if not self._message_format:
             choice = choices[0]
             output = {"finish_reason": choice["finish_reason"], "text": choice["message"]["content"]}
-        return {"output": output, "usage": self._build_usage(usage), "request_id": self._request_id}
+        if (search_info := self._take_search_info()) is not None:
+            output["search_info"] = search_info
+        return {"output": output, "usage": usage, "request_id": self._request_id}
 
     def _build_usage(self, usage: Usage) -> dict[str, Any]:
         built: dict[str, Any] = {
             "input_tokens": usage.input_tokens,
             "output_tokens": usage.output_tokens,
-            "prompt_tokens_details": {"cached_tokens": usage.cached_tokens},
+            "prompt_tokens_details": build_cache_details(usage),
         }
+        if usage.searches and (asked := self._request.parameters.search) is not None:
+            built["plugins"] = {"search": {"count": usage.searches, "strategy": asked.strategy}}
         if self._model.total_tokens:
             built["total_tokens"] = usage.total_tokens
         if usage.reasoning_tokens is not None:
@@ -139,8 +168,18 @@ def _only(delta: Delta) -> Choice:
             return Choice(text=delta.text, tokens=None if delta.tokens is None else list(delta.tokens))
         case ReasoningDelta():
             return Choice(reasoning=delta.text)
-        case ToolCallDelta() | FinishDelta():
+        case ToolCallDelta() | FinishDelta() | SearchDelta():
             return Choice()
+
+
+def _build_result(result: SearchResult) -> dict[str, Any]:
+    return {
+        "icon": result.icon,
+        "site_name": result.site_name,
+        "index": result.index,
+        "title": result.title,
+        "url": result.url,
+    }
 
 
 def _fragments(delta: Delta) -> list[dict[str, Any]]:

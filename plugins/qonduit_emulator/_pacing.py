@@ -20,6 +20,8 @@ HEADER = "x-emulator-pace"
 KEEP_ALIVE = b": \n\n"
 """A comment alone, which a client must not take for data. Source: the official command line client, seen 2026."""
 
+MIN_TOKENS_PER_SECOND = 0.01
+
 _FIELDS = {
     "first": "first_token_seconds",
     "rate": "tokens_per_second",
@@ -52,6 +54,8 @@ class Pacing:
             value = getattr(self, name)
             if not 0 <= value < 1e9:
                 raise ValueError(f"{name} is {value!r}; it is a number from 0")
+        if 0 < self.tokens_per_second < MIN_TOKENS_PER_SECOND:
+            raise ValueError(f"tokens_per_second is {self.tokens_per_second!r}; the least is {MIN_TOKENS_PER_SECOND}")
         if not 0 <= self.jitter <= 1:
             raise ValueError(f"jitter is {self.jitter!r}; it is between 0 and 1")
 

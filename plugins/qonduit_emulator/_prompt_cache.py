@@ -95,7 +95,7 @@ class PromptCache:
         marks = [index for index, step in enumerate(steps) if step.marked][-MAX_MARKS:]
         cached = 0
         for mark in reversed(marks):
-            before = range(mark, max(mark - MAX_LOOK_BACK, -1), -1)
+            before = range(mark, max(mark - MAX_LOOK_BACK - 1, -1), -1)
             found = next((steps[index] for index in before if self._renew(b"explicit" + steps[index].key)), None)
             if found is not None:
                 cached = found.tokens

@@ -107,6 +107,17 @@ def body_too_large(limit_bytes: int) -> Refusal:
     )
 
 
+def body_too_slow(limit_seconds: float) -> Refusal:
+    """500: the body did not arrive in time; the vendor's timeout error, and this server's limit stated."""
+    message = (
+        "Request timed out, please try again later. "
+        f"The body of the request did not arrive within {limit_seconds:g} seconds."
+    )
+    return Refusal(
+        NativeError(500, "RequestTimeOut", message), CompatibleError(500, "RequestTimeOut", message)
+    )
+
+
 def missing_api_key() -> Refusal:
     """401: no key in the `Authorization` header."""
     return Refusal(

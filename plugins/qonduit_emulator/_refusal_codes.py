@@ -27,9 +27,7 @@ class _Row:
 
 
 _STANDING = "Access denied, please make sure your account is in good standing."
-_UNPURCHASED = (
-    "Access to model denied. Please make sure you are eligible for using the model."
-)
+_UNPURCHASED = "Access to model denied. Please make sure you are eligible for using the model."
 _FREE_TIER = (
     "The free tier of the model has been exhausted. If you wish to continue access the model on a paid basis, "
     'please disable the "use free tier only" mode in the management console.'
@@ -39,12 +37,12 @@ _BURST = (
     "requests more smoothly over time."
 )
 _WORKSPACE = (
-    "Access denied: Either you are not authorized to access this workspace, or the workspace does not exist."
+    "Access denied: Either you are not authorized to access this workspace, or the workspace does not exist. "
+    "Please:\nVerify the workspace configuration.\nCheck your API endpoint settings. Ensure you are targeting the "
+    "correct environment."
 )
 _INTERNAL = "An internal error has occured, please try again later or contact service support."
-_BUSY = (
-    "Too many requests. Your requests are being throttled due to system capacity limits. Please try again later."
-)
+_BUSY = "Too many requests. Your requests are being throttled due to system capacity limits. Please try again later."
 _INSPECTION = "Input or output data may contain inappropriate content."
 
 _ROWS: dict[str, _Row] = {
@@ -61,9 +59,7 @@ _ROWS: dict[str, _Row] = {
     "IPInfringementSuspect": _Row(400, "Input data is suspected of being involved in IP infringement."),
     "UnsupportedOperation": _Row(400, "The operation is unsupported on the referee object."),
     "ClientDisconnect": _Row(400, "Client disconnected before task finished!"),
-    "ServiceUnavailableError": _Row(
-        400, "Role must be user or assistant and Content length must be greater than 0."
-    ),
+    "ServiceUnavailableError": _Row(400, "Role must be user or assistant and Content length must be greater than 0."),
     "InvalidApiKey": _Row(
         401,
         "Invalid API-key provided.",
@@ -73,11 +69,11 @@ _ROWS: dict[str, _Row] = {
     ),
     "NOT AUTHORIZED": _Row(401, _WORKSPACE, before_stream=True),
     "AccessDenied": _Row(403, "Access denied.", "access_denied"),
-    "AccessDenied.Unpurchased": _Row(403, _UNPURCHASED),
+    "AccessDenied.Unpurchased": _Row(403, _UNPURCHASED, "access_denied"),
     "Model.AccessDenied": _Row(403, "Model access denied."),
     "App.AccessDenied": _Row(403, "App access denied."),
     "Workspace.AccessDenied": _Row(403, "Workspace access denied."),
-    "AllocationQuota.FreeTierOnly": _Row(403, _FREE_TIER),
+    "AllocationQuota.FreeTierOnly": _Row(403, _FREE_TIER, type="AllocationQuota.FreeTierOnly"),
     "ModelNotFound": _Row(404, "Model can not be found.", "model_not_found"),
     "WorkSpaceNotFound": _Row(404, "WorkSpace can not be found."),
     "NotFound": _Row(404, "Not found!", "not_found"),

@@ -23,7 +23,6 @@ from qonduit_emulator._scripted import Script, answer_script
 from qonduit_emulator._settings import Reader, SettingError, number, read_settings, table, text
 
 
-
 def _any_text(value: Any) -> str:
     if not isinstance(value, str):
         raise TypeError("a text")
@@ -98,9 +97,7 @@ class Rule:
         if "text" not in asked and "pattern" not in asked:
             return True
         prompt = next((m.text for m in reversed(request.messages) if m.role == "user"), "")
-        return asked.get("text", "") in prompt and (
-            "pattern" not in asked or bool(asked["pattern"].search(prompt))
-        )
+        return asked.get("text", "") in prompt and ("pattern" not in asked or bool(asked["pattern"].search(prompt)))
 
 
 class Rules:

@@ -198,9 +198,7 @@ def _cut(request: ChatRequest, script: Script, number: int) -> Iterator[_Piece]:
     yield _Piece(FinishDelta(number, "length" if cut_off else script.reason, _UNKNOWN))
 
 
-def _answer_pieces(
-    text: str, calls: tuple[ToolCall, ...], number: int, *, with_tokens: bool
-) -> Iterator[_Piece]:
+def _answer_pieces(text: str, calls: tuple[ToolCall, ...], number: int, *, with_tokens: bool) -> Iterator[_Piece]:
     for tokens in _pieces(_tokens.split(text)):
         shown = tuple(tokens) if with_tokens else None
         yield _Piece(TextDelta(number, "".join(tokens), _UNKNOWN, shown), len(tokens))

@@ -38,13 +38,13 @@ def read_settings(fields: Any, readers: Mapping[str, Reader], place: str) -> dic
     return settings
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
-    """`; did you mean 'x'?`, or the names there are."""
+def nearest(name: str, known: Iterable[str], *, list_all: bool = True) -> str:
+    """`; did you mean 'x'?`, or the names there are, if all are wanted."""
     names = sorted(known)
     close = difflib.get_close_matches(str(name), names, n=1)
     if close:
         return f"; did you mean {close[0]!r}?"
-    return f"; there is {', '.join(names)}" if names else ""
+    return f"; there is {', '.join(names)}" if names and list_all else ""
 
 
 def text(value: Any) -> str:

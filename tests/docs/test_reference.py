@@ -219,6 +219,25 @@ def test_a_command(name: str) -> None:
     assert sorted(listed) == sorted(expected)
 
 
+def test_the_emulators_own_commands() -> None:
+    """Each command for a running emulator is listed with its options, but for those that all have."""
+    listed = {
+        re.sub(r"[ …]+[A-Z\[].*", "", row[0].strip("`")): set(re.findall(r"`(--?[\w-]+)`", row[1]))
+        for row in rows(REFERENCE / "command-line.md", "### Keys and accounts of a running emulator")
+    }
+    expected = {
+        f"{group} {name}": {
+            option
+            for parameter in command.params
+            if parameter.param_type_name == "option" and parameter.name not in {"url", "admin_token"}
+            for option in parameter.opts
+        }
+        for group, commands in COMMANDS["emulator"].commands.items()
+        for name, command in commands.commands.items()
+    }
+    assert listed == expected
+
+
 def test_every_command_is_listed() -> None:
     """The commands on the page are the commands."""
     text = (REFERENCE / "command-line.md").read_text(encoding="utf-8")

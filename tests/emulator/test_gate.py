@@ -6,10 +6,10 @@ from typing import Any
 import httpx
 import pytest
 
-from qonduit_emulator._exchange import Usage
 from qonduit_emulator._account_checks import KeyCheck
 from qonduit_emulator._books import Books, with_key
 from qonduit_emulator._configuration import Configuration
+from qonduit_emulator._exchange import Usage
 from qonduit_emulator._gate import Call, Gate, Settle, Stage
 from qonduit_emulator._refusal import Refusal
 
@@ -279,6 +279,10 @@ class _Slot:
         )
 
 
+def key_check(key: str) -> KeyCheck:
+    return KeyCheck(Books(with_key(Configuration(), key, "")))
+
+
 @pytest.fixture
 def call() -> Callable[[str], Call]:
     return lambda key: Call(wire="native", headers={"authorization": f"Bearer {key}"})
@@ -287,7 +291,7 @@ def call() -> Callable[[str], Call]:
 def test_stages_run_in_their_order(call: Callable[[str], Call]) -> None:
     """Checks run by stage, whatever their order in the list; settling goes backwards and happens once."""
     log: list[str] = []
-    gate = Gate([_Slot(Stage.RATE, log), KeyCheck(Books(with_key(Configuration(), "k", ""))), _Slot(Stage.ACCOUNT, log)])
+    gate = Gate([_Slot(Stage.RATE, log), key_check("k"), _Slot(Stage.ACCOUNT, log)])
     permit = gate.admit(call("k"))
     permit.settle(Usage(3, 4))
     permit.settle(Usage(3, 4))
@@ -297,7 +301,7 @@ def test_stages_run_in_their_order(call: Callable[[str], Call]) -> None:
 def test_a_refusal_gives_back_what_was_taken(call: Callable[[str], Call]) -> None:
     """When a later check refuses, what earlier ones took is given back without usage."""
     log: list[str] = []
-    gate = Gate([KeyCheck(Books(with_key(Configuration(), "k", ""))), _Slot(Stage.FORMAT, log), _Slot(Stage.RATE, log)])
+    gate = Gate([key_check("k"), _Slot(Stage.FORMAT, log), _Slot(Stage.RATE, log)])
     with pytest.raises(Refusal, match="Invalid API-key"):
         gate.admit(call("other"))
     assert log == ["take FORMAT", "give FORMAT None"]
