@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import CANARY, Command, Handler, Provider, cut, stall
+from .conftest import CANARY, Command, Handler, Provider, cut, hello, stall
 
 EMULATOR_NOTE = "note: no configuration and no API key, so the built-in emulator answers."
 
@@ -167,6 +167,23 @@ def test_an_error_of_the_provider_is_a_sentence(local: Command, provider: Provid
     assert done.stderr.count("\n") == 1
     assert "\x1b" not in done.stderr
     assert done.returncode == 1
+
+
+def test_a_retry_is_silent(command: Command, provider: Provider) -> None:
+    """A failure that a retry mends leaves no word on standard error."""
+
+    def busy_once(handler: Handler) -> None:
+        provider.answer = hello
+        handler.reply(b'{"error": {"message": "busy"}}', 503)
+
+    provider.answer = busy_once
+    command.configure(provider.profile().replace("max_retries = 0", "max_retries = 1"), TEST_KEY=CANARY)
+    done = command.python(
+        "import stamina, sys; stamina.set_testing(True, attempts=9); from qonduit_cli import main; "
+        "sys.exit(main(['chat', 'hi']))"
+    )
+    assert (done.stdout, done.stderr, done.returncode) == ("Hello\n", "", 0)
+    assert len(provider.bodies) == 2
 
 
 def test_ctrl_c_ends_a_stream(local: Command, provider: Provider) -> None:
