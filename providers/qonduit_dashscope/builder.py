@@ -15,7 +15,7 @@ from qonduit.messages import ContentPart, Message
 from qonduit.profile import Profile
 from qonduit.request import ChatRequest
 from qonduit.wire import WireRequest
-from qonduit_dashscope.paths import MULTIMODAL, path_of
+from qonduit_dashscope.paths import MULTIMODAL, TEXT, path_of
 
 PARAMETERS = (
     "temperature",
@@ -84,7 +84,18 @@ class NativeBuilder:
 
 def unsupported(request: ChatRequest) -> list[str]:
     """The fields of `request` that the native wire cannot take."""
-    return [name for name in UNSUPPORTED if getattr(request, name) is not None]
+    names = [name for name in UNSUPPORTED if getattr(request, name) is not None]
+    parts = [part for message in request.messages if isinstance(message.content, tuple) for part in message.content]
+    if not parts:
+        return names
+    if any(part.get("cache_control") for part in parts):
+        media = any(map(_has_media, request.messages))
+        if path_of(request.model or "", parts=media) == TEXT:
+            names.append("cache_control of a text model")  # its content is a string: a mark has no place
+    pictures = [part["image_url"] for part in parts if isinstance(part.get("image_url"), Mapping)]
+    if any(picture.get("detail") not in {None, "auto"} for picture in pictures):
+        names.append("detail of a picture")
+    return names
 
 
 def cumulative(request: ChatRequest) -> bool:
@@ -160,5 +171,13 @@ def _part(part: ContentPart) -> dict[str, Any]:
     siblings = {key: item for key, item in part.items() if key not in {"type", kind}}
     if isinstance(value, Mapping):
         siblings |= {key: item for key, item in value.items() if key not in {"url", "data", "format", "detail"}}
-        value = value.get("url") or value.get("data")
+        value = value.get("url") or _audio_url(value)
     return {name: value, **siblings}
+
+
+def _audio_url(audio: Mapping[str, Any]) -> Any:
+    """Sound as this wire takes it, by URL: bare base64, OpenAI's form, becomes a data URL."""
+    data, form = audio.get("data"), audio.get("format")
+    if isinstance(data, str) and form and not data.startswith(("http:", "https:", "data:", "oss:")):
+        return f"data:audio/{form};base64,{data}"
+    return data

@@ -12,8 +12,8 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import from_json, to_json
 
-from qonduit.classification import classify
-from qonduit.errors import APIError, ProtocolError
+from qonduit.classification import Kind, classify
+from qonduit.errors import APIError, BadRequestError, ProtocolError
 from qonduit.parts import Resend
 from qonduit.profile import Profile
 from qonduit.request import ChatRequest
@@ -23,7 +23,12 @@ from qonduit.wire import WireResponse
 from qonduit_dashscope.builder import cumulative, messages_for, unsupported
 from qonduit_dashscope.decoder import NativeDecoder
 from qonduit_dashscope.errors import ERRORS, special
-from qonduit_dashscope.paths import URL_ERROR, sibling
+from qonduit_dashscope.paths import TEXT, URL_ERROR, sibling
+
+_TEXT_ONLY = Kind(BadRequestError, False, "This model takes text only: leave pictures, films and sounds out.", 400)
+
+
+_CUT = ("The provider's own time limit cut the answer short. Stream long answers.",)
 
 
 class NativeNormalizer:
@@ -41,6 +46,11 @@ class NativeNormalizer:
             raise self._error_of(None, body, response)
         try:
             choices = choices_of(body.get("output"))
+            # A plain answer that ran into the server's time limit is a 200 with the text so far; only this header says
+            # so. Source: https://help.aliyun.com/zh/model-studio/error-code (2026-05-25), RequestTimeOut.
+            cut = response.headers.get("x-dashscope-partialresponse", "").lower() == "true"
+            if cut:
+                choices = [{**choice, "finish_reason": "length"} for choice in choices]
             answer = ChatResponse.model_validate(
                 {
                     "id": body.get("request_id"),
@@ -50,7 +60,8 @@ class NativeNormalizer:
                     "usage": usage_of(body.get("usage")),
                     "request_id": body.get("request_id") or response.headers.get("x-request-id"),
                     "provider": "dashscope",
-                    "warnings": self._warnings(request),
+                    "complete": not cut,
+                    "warnings": self._warnings(request) + (_CUT if cut else ()),
                     "status_code": response.status,
                     "content": (response.content,),
                 }
@@ -85,9 +96,12 @@ class NativeNormalizer:
         code = fields.get("code")
         message = fields.get("message")
         text = message if isinstance(message, str) else ""
-        if code == "InvalidParameter" and text.startswith(URL_ERROR):
-            raise _resend(response)
         name = str(code) if code else None
+        kind = special(name, text)
+        if code == "InvalidParameter" and text.startswith(URL_ERROR):
+            if (resend := _resend(response)) is not None:
+                raise resend
+            kind = _TEXT_ONLY
         return classify(
             ERRORS,
             provider="dashscope",
@@ -96,7 +110,7 @@ class NativeNormalizer:
             message=text,
             request_id=_text(body.get("request_id")) or response.headers.get("x-request-id"),
             headers=response.headers,
-            kind=special(name, text),
+            kind=kind,
         )
 
     def _warnings(self, request: ChatRequest) -> tuple[str, ...]:
@@ -170,11 +184,13 @@ def _json(content: bytes) -> Any:
         return None
 
 
-def _resend(response: WireResponse) -> Resend:
-    """The same request on the sibling path, its messages in that path's form."""
+def _resend(response: WireResponse) -> Resend | None:
+    """The same request on the sibling path, its messages in that path's form; None when that has no such form."""
     wire = response.request
     url = sibling(wire.url)
     body = from_json(wire.content)
+    if url.endswith(TEXT) and any(map(_holds_media, body["input"]["messages"])):
+        return None
     path = url.removeprefix(wire.url[: wire.url.rindex("/services/")])
     from qonduit.messages import Message  # noqa: PLC0415  # the seldom way
 
@@ -184,6 +200,11 @@ def _resend(response: WireResponse) -> Resend:
         wire._replace(url=url, content=to_json(body)),
         f"Model '{body['model']}' is not on the path that its name suggests; it was asked again on {path}.",
     )
+
+
+def _holds_media(message: dict[str, Any]) -> bool:
+    content = message.get("content")
+    return isinstance(content, list) and any("text" not in part for part in content)
 
 
 def _neutral(message: dict[str, Any]) -> dict[str, Any]:

@@ -50,6 +50,7 @@ class Dialect:
         unsaid: what else of a request the provider has no word for, for warnings and errors.
         message: a message as the provider wants it in the history.
         headers: headers of every request of a profile.
+        cut: a sentence when the headers of a plain answer say that the provider cut it short; else None.
     """
 
     fields: frozenset[str] = FIELDS
@@ -58,6 +59,7 @@ class Dialect:
     unsaid: Callable[[ChatRequest], list[str]] = field(default=lambda _: [])
     message: Callable[[Message], Message]
     headers: Callable[[Profile], Mapping[str, str]] = field(default=lambda _: {})
+    cut: Callable[[Mapping[str, str]], str | None] = field(default=lambda _: None)
 
     def refused(self, request: ChatRequest) -> list[str]:
         """What of `request` the provider cannot take."""
@@ -91,7 +93,7 @@ class CompatibleBuilder:
         body = dialect.translate(request)
         fields = self._fields
         if request.tools == ():
-            fields -= {"tools"}  # an empty list is refused by several servers
+            fields = fields - {"tools"}  # an empty list is refused by several servers
         if request.stream:
             body["stream"] = True
             # Usage is always asked for; the core keeps the chunk from callers who did not.
@@ -99,7 +101,7 @@ class CompatibleBuilder:
         if request.extra_body:
             body.update(request.extra_body)
         if body:
-            fields -= body.keys()
+            fields = fields - body.keys()
         sent = request
         if any(_is_history(message) for message in request.messages):
             sent = request.model_copy(update={"messages": tuple(map(dialect.message, request.messages))})

@@ -64,20 +64,26 @@ class CompatibleNormalizer:
             if answer.error:
                 raise self.error(response)
             raise not_an_answer(self._provider, response)
+        choices = tuple(map(_normalized, answer.choices))
+        warnings = self._warnings(request)
+        cut = self._dialect.cut(response.headers)
+        if cut is not None:
+            choices = tuple(choice.model_copy(update={"finish_reason": "length"}) for choice in choices)
+            warnings = (*warnings, cut)
         return trusted(
             ChatResponse,
             {
                 "id": answer.id,
                 "model": answer.model or request.model,
                 "created": answer.created,
-                "choices": tuple(map(_normalized, answer.choices)),
+                "choices": choices,
                 "usage": answer.usage,
                 "request_id": response.headers.get("x-request-id") or answer.request_id or _uuid(answer.id),
                 "provider": self._provider,
-                "complete": True,
+                "complete": cut is None,
                 "cached": False,
                 "cost": None,
-                "warnings": self._warnings(request),
+                "warnings": warnings,
                 "status_code": response.status,
                 "content": (response.content,),
             },

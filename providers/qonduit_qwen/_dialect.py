@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from qonduit.classification import Kind, Table
@@ -99,6 +100,16 @@ def _headers(profile: Profile) -> dict[str, str]:
     return {"x-dashscope-workspace": profile.workspace} if profile.workspace else {}
 
 
+def _cut(headers: Mapping[str, str]) -> str | None:
+    """A plain answer that ran into the server's time limit is a 200 with the text so far; only this header says so.
+
+    Source: https://help.aliyun.com/zh/model-studio/error-code (2026-05-25), RequestTimeOut, and the vendor's VL pages.
+    """
+    if headers.get("x-dashscope-partialresponse", "").lower() != "true":
+        return None
+    return "The provider's own time limit cut the answer short. Stream long answers."
+
+
 DIALECT = Dialect(
     fields=FIELDS | {"top_k", "repetition_penalty"},
     translate=_translate,
@@ -106,4 +117,5 @@ DIALECT = Dialect(
     unsupported=frozenset({"frequency_penalty", "user"}),
     message=_message,
     headers=_headers,
+    cut=_cut,
 )

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from tests.parts import (
     DATE,
+    JSON_HEADERS,
     builder,
     chat,
     decode_stream,
@@ -540,3 +541,13 @@ def test_a_message_without_a_role_is_the_assistants(provider: str) -> None:
     del body["choices"][0]["message"]["role"]
     answer = normalizer(provider).normalize(chat(), wire_response(dumps(body)))
     assert (answer.choices[0].message.role, answer.text) == ("assistant", "hello")
+
+
+@pytest.mark.parametrize("provider", ["qwen", "dashscope"])
+def test_an_answer_that_the_server_cut_short_is_not_whole(provider: str) -> None:
+    """A 200 with x-dashscope-partialresponse is incomplete, ends by length, and a warning says what to do."""
+    headers = {**JSON_HEADERS, "x-dashscope-partialresponse": "true"}
+    response = wire_response(dumps(WIRES[provider].answer("hel")), headers=headers)
+    answer = normalizer(provider).normalize(chat(), response)
+    assert (answer.text, answer.complete, answer.choices[0].finish_reason) == ("hel", False, "length")
+    assert "Stream long answers" in answer.warnings[0]
