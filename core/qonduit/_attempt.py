@@ -255,6 +255,8 @@ class _Reader:
 
     def _interrupted(self, error: APIError, decoder: StreamDecoder) -> APIError:
         """The error of a stream that broke; after the first chunk it carries the partial answer, and is not retried."""
+        if error.request_id is None:
+            error.request_id = decoder.request_id
         if not self._received:
             return error
         if not self._delivered and not isinstance(error, StreamInterruptedError):
@@ -266,6 +268,7 @@ class _Reader:
                 ("The stream stalled" if limit else "The stream broke off")
                 + f" after it had begun: {error.message} What had arrived is on the error's 'response'.",
                 outcome="unknown",
+                request_id=error.request_id,
             )
         error.response = partial
         if self._delivered:

@@ -138,14 +138,19 @@ class _Layer:
         changed: list[ChatChunk] = []
         assert self._middleware.on_chunk is not None
         for chunk in chunks:
-            result = self._middleware.on_chunk(call, chunk)
-            if isinstance(result, ChatChunk):
-                changed.append(result)
-            elif result is not None:
-                changed.extend(result)
-        for chunk in changed:
-            if not isinstance(chunk, ChatChunk):
-                raise self._broken(f"on_chunk gave {type(chunk).__name__}; expected a ChatChunk, several, or None")
+            try:
+                result: Any = self._middleware.on_chunk(call, chunk)
+                if isinstance(result, ChatChunk):
+                    changed.append(result)
+                    continue
+                several = list(result) if isinstance(result, Iterable) else [] if result is None else [result]
+            except Exception as failure:  # noqa: BLE001  # as the layer's terms say
+                self._own_failure(failure)
+                several = [chunk]
+            for piece in several:
+                if not isinstance(piece, ChatChunk):
+                    raise self._broken(f"on_chunk gave {type(piece).__name__}; expected a ChatChunk, several, or None")
+            changed.extend(several)
         held.extend(changed)
         return changed
 

@@ -9,6 +9,12 @@ from qonduit.profile import Profile
 from qonduit.wire import WireRequest
 
 
+def bare(error: BaseException) -> BaseException:
+    """`error` without the frames that it came through: their locals hold the key."""
+    error.__cause__ = error.__context__ = None
+    return error.with_traceback(None)
+
+
 def explain(error: Exception, wire: WireRequest, profile: Profile) -> Exception:
     """Our own error for what httpx or httpcore raised: without their request, which holds the key.
 

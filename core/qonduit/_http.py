@@ -18,7 +18,7 @@ from types import ModuleType
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-from qonduit._failures import explain
+from qonduit._failures import bare, explain
 from qonduit._http_stream import HttpStream
 from qonduit._httpx import HttpxBody, check_client, http_library, proxied_transport, request_of
 from qonduit._stack import AsyncStack, RawHeaders, SyncStack, Target
@@ -92,6 +92,11 @@ class HttpTransport:
             ) from None
         return [*template.headers, *given, (b"content-length", b"%d" % len(wire.content))]
 
+    def _httpx_request(self, template: _Template, wire: WireRequest, deadline: float | None) -> Any:
+        headers = self._headers(template, wire)
+        httpx = library(self._httpx_name)
+        return request_of(httpx, wire.method, wire.url, headers, wire.content, self._profile.connect_timeout, deadline)
+
     def _opened(self, wire: WireRequest, status: int, pairs: RawHeaders, body: Any) -> HttpStream:
         """An answer's head; refuses what was not asked for."""
         headers = Headers(pairs)
@@ -107,21 +112,25 @@ class HttpTransport:
                 outcome="unknown",
             )
 
+    def _failure(self, error: Exception, wire: WireRequest) -> Exception:
+        """What to raise for `error`; a handed-in client's own defect keeps its frames, which show no key."""
+        failure = explain(error, wire, self._profile)
+        if failure is error and self._client is None:
+            bare(failure)
+        return failure
+
     # Sync
 
     def _open(self, wire: WireRequest, deadline: float | None) -> HttpStream:
         template = self._template(wire.url)
-        headers = self._headers(template, wire)
         if self._client is None and template.proxy is None:
             if self._sync is None:
                 with self._lock:
                     self._sync = self._sync or self._stack(SyncStack)
+            headers = self._headers(template, wire)
             opened = self._sync.open(wire.method, template.target, headers, wire.content, deadline)
             return self._opened(wire, *opened)
-        httpx = library(self._httpx_name)
-        request = request_of(
-            httpx, wire.method, wire.url, headers, wire.content, self._profile.connect_timeout, deadline
-        )
+        request = self._httpx_request(template, wire, deadline)
         if self._client is not None:
             check_client(self._client, "Client", "AsyncClient")
             response = self._client.send(request, stream=True, follow_redirects=False)
@@ -143,7 +152,9 @@ class HttpTransport:
                 raise
             return stream
         except Exception as error:  # noqa: BLE001  # explained
-            failure = explain(error, wire, self._profile)
+            failure = self._failure(error, wire)
+        except BaseException as leaving:  # noqa: BLE001  # goes on, without frames that hold the key
+            raise bare(leaving)  # noqa: B904
         raise failure
 
     def send(self, wire: WireRequest, deadline: float | None) -> WireResponse:
@@ -158,7 +169,9 @@ class HttpTransport:
             content = parts[0] if len(parts) == 1 else b"".join(parts)
             return WireResponse(stream.status, stream.headers, content, wire)
         except Exception as error:  # noqa: BLE001  # explained
-            failure = explain(error, wire, self._profile)
+            failure = self._failure(error, wire)
+        except BaseException as leaving:  # noqa: BLE001  # goes on, without frames that hold the key
+            raise bare(leaving)  # noqa: B904
         finally:
             stream.body.close()
         raise failure
@@ -178,18 +191,15 @@ class HttpTransport:
 
     async def _aopen(self, wire: WireRequest, deadline: float | None) -> HttpStream:
         template = self._template(wire.url)
-        headers = self._headers(template, wire)
         if self._client is None and template.proxy is None:
             loop = asyncio.get_running_loop()
             stack = self._async.get(loop)
             if stack is None:
                 stack = self._async[loop] = self._stack(AsyncStack)
+            headers = self._headers(template, wire)
             opened = await stack.open(wire.method, template.target, headers, wire.content, deadline)
             return self._opened(wire, *opened)
-        httpx = library(self._httpx_name)
-        request = request_of(
-            httpx, wire.method, wire.url, headers, wire.content, self._profile.connect_timeout, deadline
-        )
+        request = self._httpx_request(template, wire, deadline)
         if self._client is not None:
             check_client(self._client, "AsyncClient", "Client")
             response = await self._client.send(request, stream=True, follow_redirects=False)
@@ -212,7 +222,9 @@ class HttpTransport:
                 raise
             return stream
         except Exception as error:  # noqa: BLE001  # explained
-            failure = explain(error, wire, self._profile)
+            failure = self._failure(error, wire)
+        except BaseException as leaving:  # noqa: BLE001  # goes on, without frames that hold the key
+            raise bare(leaving)  # noqa: B904
         raise failure
 
     async def asend(self, wire: WireRequest, deadline: float | None) -> WireResponse:
@@ -227,7 +239,9 @@ class HttpTransport:
             content = parts[0] if len(parts) == 1 else b"".join(parts)
             return WireResponse(stream.status, stream.headers, content, wire)
         except Exception as error:  # noqa: BLE001  # explained
-            failure = explain(error, wire, self._profile)
+            failure = self._failure(error, wire)
+        except BaseException as leaving:  # noqa: BLE001  # goes on, without frames that hold the key
+            raise bare(leaving)  # noqa: B904
         finally:
             await stream.body.aclose()
         raise failure
@@ -282,7 +296,14 @@ class HttpTransport:
                 import certifi  # noqa: PLC0415  # only who uses TLS pays for it
 
                 file = certifi.where()
-            self._context = ssl.create_default_context(cafile=file or None, capath=folder or None)
+            try:
+                self._context = ssl.create_default_context(cafile=file or None, capath=folder or None)
+            except OSError as error:
+                reason = error.strerror or "it holds no certificates"
+                raise ConfigurationError(
+                    f"The authorities for TLS cannot be read from {file or folder}: {reason}. Look at the variables "
+                    "SSL_CERT_FILE and SSL_CERT_DIR, or set trust_env = false."
+                ) from None
         return self._context
 
     def __reduce__(self) -> tuple[object, ...]:

@@ -7,7 +7,7 @@ import contextlib
 import weakref
 from collections import deque
 
-from qonduit.effects import Flow, Left, asettle, settle
+from qonduit.effects import Flow, Left, asettle, say_unsettled, settle
 
 
 class Orphans:
@@ -26,14 +26,20 @@ class Orphans:
         self._flows.append(flow)
 
     def settle(self) -> None:
-        """Settle all, by their sync forms."""
+        """Settle all, by their sync forms. What fails is said: it belongs to no call that is under way."""
         while self._flows:
-            settle(self._flows.popleft(), Left())
+            try:
+                settle(self._flows.popleft(), Left())
+            except Exception:  # noqa: BLE001  # said
+                say_unsettled()
 
     async def asettle(self) -> None:
         """Settle all, by their async forms."""
         while self._flows:
-            await asettle(self._flows.popleft(), Left())
+            try:
+                await asettle(self._flows.popleft(), Left())
+            except Exception:  # noqa: BLE001  # said
+                say_unsettled()
 
 
 _ALL: weakref.WeakSet[Orphans] = weakref.WeakSet()

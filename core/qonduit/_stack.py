@@ -72,7 +72,10 @@ class _Stack:
         stack = self._idle.get(target.key)
         connection: Connection | None = None
         while stack and connection is None:
-            connection = stack.pop()
+            try:
+                connection = stack.pop()
+            except IndexError:  # another thread was faster
+                break
             if connection.core.has_expired():
                 self._close(connection)
                 connection = None
@@ -112,9 +115,10 @@ class _Stack:
 
     def close(self) -> None:
         """Close every connection at once, without I/O; works when an event loop is gone, too. Idempotent."""
-        for stack in self._idle.values():
-            while stack:
-                self._close(stack.pop())
+        for stack in list(self._idle.values()):
+            with contextlib.suppress(IndexError):  # another thread was faster
+                while stack:
+                    self._close(stack.pop())
         for connection in list(self._busy):
             self._close(connection)
 

@@ -7,7 +7,7 @@ import functools
 import inspect
 import logging
 import time
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Awaitable, Callable, Generator, Hashable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from qonduit.effects import Effect
@@ -92,7 +92,8 @@ class Call:
         takes a keyword `timeout` is handed it, and in sync calls must keep it itself.
         Raises: TimeoutError, and whatever the function raises.
         """
-        if _takes_timeout(getattr(function, "__func__", function)):
+        plain = getattr(function, "__func__", function)
+        if (_takes_timeout if isinstance(plain, Hashable) else _takes_timeout.__wrapped__)(plain):
             function = functools.partial(function, timeout=timeout)
         value = yield Effect(function, functools.partial(_within, function, async_function, timeout), args)
         return value

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 from collections.abc import Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Literal, Self, Unpack, overload
@@ -89,7 +90,7 @@ class _ClientBase:
         self._tags = dict(tags or {})
         self._orphans = Orphans()
         self._shared = False
-        self._closed = False
+        self._closed = threading.Event()  # shared with the clients of `with_options`
         self._use(
             Route(
                 profile=chosen,
@@ -165,7 +166,7 @@ class _ClientBase:
 
     def _start(self, messages: Iterable[MessageLike], stream: bool, parameters: Mapping[str, Any]) -> tuple[Call, Flow]:
         """A call and its flow; nothing of it has run."""
-        if self._closed:
+        if self._closed.is_set():
             raise ConfigurationError("This client is closed. Make a new one, or close it after its last call.")
         if isinstance(messages, (str, bytes, Mapping)):
             raise BadRequestError(
@@ -217,8 +218,8 @@ class Client(_ClientBase):
     def close(self) -> None:
         """Settle what is open and close every connection. Idempotent."""
         self._orphans.settle()
-        if not self._shared and not self._closed:
-            self._closed = True
+        if not self._shared and not self._closed.is_set():
+            self._closed.set()
             self._route.transport.close()
 
     def __enter__(self) -> Self:
@@ -319,10 +320,12 @@ class AsyncClient(_ClientBase):
 
     async def aclose(self) -> None:
         """Settle what is open and close every connection. Idempotent."""
-        await self._orphans.asettle()
-        if not self._shared and not self._closed:
-            self._closed = True
-            await self._route.transport.aclose()
+        try:
+            await self._orphans.asettle()
+        finally:
+            if not self._shared and not self._closed.is_set():
+                self._closed.set()
+                await self._route.transport.aclose()
 
     close = aclose
 

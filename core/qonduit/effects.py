@@ -55,7 +55,7 @@ def advance(flow: Flow, thrown: BaseException | None = None) -> Any:
                 try:
                     settle(flow, leaving)
                 except Exception:  # noqa: BLE001  # said; what is leaving goes on
-                    _say_unsettled()
+                    say_unsettled()
                 raise
             else:
                 item = flow.send(value)
@@ -80,7 +80,7 @@ async def aadvance(flow: Flow, thrown: BaseException | None = None) -> Any:
                 try:
                     await asettle(flow, leaving)
                 except Exception:  # noqa: BLE001  # said; what is leaving goes on
-                    _say_unsettled()
+                    say_unsettled()
                 raise
             else:
                 item = flow.send(value)
@@ -133,5 +133,6 @@ async def _asettle(flow: Flow, leaving: BaseException) -> Any:
     return item
 
 
-def _say_unsettled() -> None:
-    logger.warning("A layer failed while a cancelled call was settled.", exc_info=True)
+def say_unsettled() -> None:
+    """Log the failure of a layer that has nobody left to be told."""
+    logger.warning("A layer failed while a call that was left was settled.", exc_info=True)

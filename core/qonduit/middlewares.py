@@ -129,6 +129,14 @@ def ordered(layers: Iterable[Middleware]) -> list[Middleware]:
     for layer in waiting:
         for inner in set(layer.wraps) & set(names):
             outside[inner].add(layer.name)
+    scopes = {layer.name: layer.scope for layer in waiting}
+    for inner in names:
+        for outer in sorted(outside[inner]):
+            if scopes[inner] == "call" and scopes[outer] == "attempt":
+                raise PluginError(
+                    f"Middleware '{outer}' cannot wrap '{inner}': '{outer}' has the scope \"attempt\", which is inside "
+                    f"of every layer of the scope \"call\", as '{inner}' is. Give both one scope, or drop the constraint."
+                )
     result: list[Middleware] = []
     while waiting:
         placed = {layer.name for layer in result}
@@ -137,7 +145,7 @@ def ordered(layers: Iterable[Middleware]) -> list[Middleware]:
             raise PluginError(f"The order of the middlewares has a cycle: {_cycle(outside, waiting[0].name, placed)}.")
         waiting.remove(free)
         result.append(free)
-    return result
+    return sorted(result, key=lambda layer: layer.scope == "attempt")  # a stable sort
 
 
 def _cycle(outside: dict[str, set[str]], name: str, placed: set[str]) -> str:

@@ -179,7 +179,9 @@ def _named_plugin(name: str, options: Mapping[str, Any], where: str) -> object:
 def _checked_url(base_url: str, origin: str, info: ProviderInfo) -> str:
     try:
         parts = urlsplit(str(base_url))
-        usable = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+        host = (parts.hostname or "").removesuffix(".")
+        fits = all(0 < len(label) < 64 for label in host.split("."))  # what DNS can carry
+        usable = parts.scheme in {"http", "https"} and fits and parts.port != 0
     except ValueError:  # a port that is no number, an unclosed bracket
         usable = False
     if not usable:

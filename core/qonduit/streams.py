@@ -23,6 +23,7 @@ class _StreamBase(Generic[ChunkT]):
         self._batch = iter(first)
         self._orphans = orphans
         self._place = place
+        self._reading = False
         self.response: ChatResponse | None = None
         """The whole answer, as the outermost middleware returned it; None until the stream has ended."""
 
@@ -34,6 +35,13 @@ class _StreamBase(Generic[ChunkT]):
     def _failed(self) -> None:
         self._flow = None
         self._batch = iter(())
+
+    def _begin(self) -> Flow | None:
+        """The flow, for one reader at a time: two of them would take each other's bytes."""
+        if self._reading:
+            raise RuntimeError("This stream is being read already: one task or thread may read it at a time.")
+        self._reading = self._flow is not None
+        return self._flow
 
     def _leave(self) -> tuple[Flow, Left] | None:
         """What is to be settled, once."""
@@ -84,13 +92,19 @@ class Stream(_StreamBase[ChunkT]):
 
     def _advance(self) -> bool:
         """Get the next chunks; whether there were any."""
-        if self._flow is None:
+        if (flow := self._begin()) is None:
             return False
         try:
-            item = advance(self._flow)
-        except BaseException:
+            item = advance(flow)
+        except BaseException as error:
+            if self._flow is not flow and isinstance(error, Exception):
+                return False  # closed meanwhile, which ended it
             self._failed()
             raise
+        finally:
+            self._reading = False
+        if self._flow is not flow:
+            return False
         if item.__class__ is not list:
             self._ended(item)
             return False
@@ -124,12 +138,18 @@ class AsyncStream(_StreamBase[ChunkT]):
         """The next chunk."""
         for chunk in self._batch:
             return chunk
-        while self._flow is not None:
+        while (flow := self._begin()) is not None:
             try:
-                item = await aadvance(self._flow)
-            except BaseException:
+                item = await aadvance(flow)
+            except BaseException as error:
+                if self._flow is not flow and isinstance(error, Exception):
+                    break  # closed meanwhile, which ended it
                 self._failed()
                 raise
+            finally:
+                self._reading = False
+            if self._flow is not flow:
+                break
             if item.__class__ is not list:
                 self._ended(item)
                 break

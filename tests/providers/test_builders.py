@@ -315,6 +315,26 @@ def test_parts_on_the_native_wire(part: dict[str, Any], native: dict[str, Any]) 
     ]
 
 
+@pytest.mark.parametrize(
+    ("message", "warning"),
+    [
+        ({"type": "text", "text": "hi", "cache_control": {"type": "ephemeral"}}, "cache_control of a text model"),
+        ({"type": "image_url", "image_url": {"url": IMAGE, "detail": "low"}}, "detail of a picture"),
+        ({"type": "image_url", "image_url": {"url": IMAGE, "detail": "auto"}}, None),
+        ({"type": "text", "text": "hi"}, None),
+    ],
+)
+def test_what_native_parts_lose_is_said(message: dict[str, Any], warning: str | None) -> None:
+    """A mark or a setting of a part that the native wire has no place for is named, and refused where asked."""
+    asked = chat(messages=[{"role": "user", "content": [message]}])
+    strict = builder("dashscope", unsupported="error")
+    if warning is None:
+        strict.build(asked)
+        return
+    with pytest.raises(BadRequestError, match=warning):
+        strict.build(asked)
+
+
 def test_an_unknown_part_is_refused_before_it_is_sent() -> None:
     """A part that the native wire has no name for is an error that names it and the known ones."""
     messages = [{"role": "user", "content": [{"type": "smell", "smell": "rose"}]}]
@@ -462,6 +482,15 @@ def test_building_changes_nothing(provider: str) -> None:
     assert request.model_dump_json() == before
     assert messages == [{"role": "user", "content": [{"type": "text", "text": "a"}]}]
     assert extra == {"parameters": {"x": 1}, "x": {"y": 2}}
+
+
+@pytest.mark.parametrize("provider", list(WIRES))
+def test_a_request_leaves_no_trace_in_the_builder(provider: str) -> None:
+    """What one request leaves out, an empty list of tools or a field of extra_body, the next one may have."""
+    made = builder(provider)
+    before = made.build(chat(tools=[TOOL], temperature=1)).content
+    made.build(chat(tools=[], extra_body={"temperature": 0.5}))
+    assert made.build(chat(tools=[TOOL], temperature=1)).content == before
 
 
 @pytest.mark.parametrize("text", ["你好 🌍", "\u2028\u0085\x00\x1b", '"\\\n', "\ufeff", "\u202e"])
