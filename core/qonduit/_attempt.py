@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from pydantic_core import PydanticSerializationError
+
 from qonduit._accumulate import Accumulator
 from qonduit._chain import Step, deliver
 from qonduit._replay import replay
@@ -67,6 +69,9 @@ def _build(route: Route, request: ChatRequest) -> WireRequest:
         raise
     except Exception as error:
         place = surrogate_in(request)
+        if place is None and isinstance(error, PydanticSerializationError):
+            reason = str(error)  # names the type of the value, not the value
+            raise BadRequestError(f"The request was not sent: it holds what JSON cannot carry. {reason}.") from None
         if place is None:
             raise _broken(route, "request builder", error) from error
     raise BadRequestError(

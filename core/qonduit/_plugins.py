@@ -192,6 +192,8 @@ def _sourced(name: str, plugin: object) -> str:
 def _check_marks(name: str, plugin: object) -> None:
     """A hook without its mark would never be called; a plugin without any is a mistake."""
     members = {member: getattr(plugin, member, None) for member in dir(plugin) if member.startswith("qonduit_")}
+    if isinstance(plugin, type) and any(inspect.isfunction(inspect.getattr_static(plugin, hook)) for hook in members):
+        raise PluginError(f"{name}: {plugin.__name__} is a class. Pass what it makes: {plugin.__name__}(…).")
     for member, function in members.items():
         if callable(function) and not hasattr(function, "qonduit_impl"):
             raise PluginError(

@@ -135,7 +135,7 @@ def ordered(layers: Iterable[Middleware]) -> list[Middleware]:
             if scopes[inner] == "call" and scopes[outer] == "attempt":
                 raise PluginError(
                     f"Middleware '{outer}' cannot wrap '{inner}': '{outer}' has the scope \"attempt\", which is inside "
-                    f"of every layer of the scope \"call\", as '{inner}' is. Give both one scope, or drop the constraint."
+                    f"of every layer of the scope \"call\", as '{inner}' is. Give both one scope, or drop the rule."
                 )
     result: list[Middleware] = []
     while waiting:

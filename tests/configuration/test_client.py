@@ -97,6 +97,15 @@ def test_a_closed_client_says_so() -> None:
         ask(client)
 
 
+def test_closing_the_first_client_closes_those_of_its_options() -> None:
+    """A client made by `with_options` shares the connections, so it is closed with the first one."""
+    client = Client(provider="qwen", model="m", api_key="sk-x", plugins=[MemoryTransport(said("Hi"))])
+    other = client.with_options(timeout=7)
+    client.close()
+    with pytest.raises(ConfigurationError, match="This client is closed"):
+        ask(other)
+
+
 async def test_a_closed_async_client_says_so() -> None:
     """The same, async; `close` and `aclose` are one."""
     transport = MemoryTransport(said("Hi"))

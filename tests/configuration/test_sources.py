@@ -243,6 +243,8 @@ def test_an_unknown_variable_is_refused_without_a_file(monkeypatch: pytest.Monke
         ({"base_url": "dashscope.aliyuncs.com/v1"}, "is no URL with a scheme and a host; expected https://HOST/PATH"),
         ({"base_url": "https://"}, "is no URL with a scheme and a host"),
         ({"base_url": "ftp://x/v1"}, "is no URL with a scheme and a host"),
+        ({"base_url": "https://api..test/v1"}, "is no URL with a scheme and a host"),
+        ({"base_url": f"https://{'a' * 64}.test/v1"}, "is no URL with a scheme and a host"),
         ({"base_url": "https://x.aliyuncs.com/v1\n"}, "holds a space, a line break or a character outside ASCII"),
         ({"base_url": "https://x.aliyuncs.com/v 1"}, "holds a space, a line break or a character outside ASCII"),
         ({"base_url": "https://x.aliyuncs.com/路"}, "holds a space, a line break or a character outside ASCII"),

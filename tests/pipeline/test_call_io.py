@@ -133,3 +133,17 @@ async def test_a_builtin_without_a_signature(mode: Mode) -> None:
     seen: list[object] = []
     await mode.ask(client(mode, lambda call: call.io(dict, None, {"a": 1}), seen))
     assert seen == [{"a": 1}]
+
+
+class Unhashable:
+    __hash__ = None
+
+    def __call__(self, key: str, timeout: float = 0) -> tuple[str, float]:
+        return key, timeout
+
+
+async def test_a_callable_without_a_hash(mode: Mode) -> None:
+    """A callable object that cannot be hashed serves as any other."""
+    seen: list[object] = []
+    await mode.ask(client(mode, lambda call: call.io(Unhashable(), None, "key", timeout=2), seen))
+    assert seen == [("key", 2)]

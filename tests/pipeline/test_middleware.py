@@ -478,3 +478,11 @@ def test_what_is_no_middleware(function: object, terms: dict[str, object], text:
     with pytest.raises(PluginError, match=r"Middleware 'mine'") as caught:
         middleware("mine", **terms)(function)
     assert caught.match(text)
+
+
+async def test_what_json_cannot_carry(mode: Mode) -> None:
+    """A value that JSON has no form for is the caller's mistake, told before anything is sent."""
+    transport = MemoryTransport(said("Hi"))
+    with pytest.raises(BadRequestError, match=r"it holds what JSON cannot carry.*object") as caught:
+        await mode.ask(mode.client(transport), tools=[{"type": object()}])
+    assert (caught.value.outcome, caught.value.attempts, transport.sent) == ("not_sent", 0, [])

@@ -97,3 +97,15 @@ def test_attempt_layers_are_inside_of_call_layers() -> None:
     )
     client.chat.completions.create(messages=MESSAGES)
     assert log == ["call in", "spy in", "call out"]
+
+
+@pytest.mark.parametrize("terms", [{"wraps": "call"}, {"wrapped_by": "call", "wraps": "call"}])
+def test_an_attempt_layer_cannot_wrap_a_call_layer(terms: dict[str, str]) -> None:
+    """A constraint that the scopes contradict stops the build."""
+    with pytest.raises(PluginError, match=r"'attempt' cannot wrap 'call'.*scope"):
+        order(layer("call"), recorder("attempt", [], scope="attempt", **terms))
+
+
+def test_the_order_of_a_client_is_that_of_its_calls() -> None:
+    """Layers around each attempt stand after those around the call, wherever they were named."""
+    assert order(recorder("attempt", [], scope="attempt"), layer("a"), layer("b")) == ["a", "b", "attempt"]

@@ -16,10 +16,13 @@ import pytest
 from tests.pipeline.layers import recorder
 from tests.pipeline.memory import END, STREAM_HEADERS, MemoryTransport, Reply, Waiting, event, refused, said
 from tests.pipeline.modes import MESSAGES, Mode
+from tests.servers import HANG, chunk, sse_head
+from tests.wires import WIRES
 
 from qonduit import (
     APIConnectionError,
     APITimeoutError,
+    BudgetExceededError,
     Client,
     ProtocolError,
     QuotaExhaustedError,
@@ -306,7 +309,7 @@ async def test_a_layer_that_fails_on_a_cancellation(caplog: pytest.LogCaptureFix
     client = mode.client(transport, recorder("a", log), clumsy)
     await cancelled(asyncio.create_task(mode.start(client)), waiting)
     assert len(log) == 2
-    assert "while a cancelled call was settled" in caplog.text
+    assert "while a call that was left was settled" in caplog.text
 
 
 @pytest.mark.parametrize("streamed", [False, True])
@@ -460,6 +463,78 @@ async def test_a_lost_async_stream_is_settled_by_its_client(by: str) -> None:
     assert log[:6] == left("incomplete")
     assert done == ["async"] * (2 if by == "call" else 1)
     assert transport.streams[0].ended == "closed"
+
+
+@middleware("policy")
+def policy(call):
+    response = yield call.request
+    if not response.complete:
+        raise BudgetExceededError("It was left.")
+
+
+async def test_a_lost_stream_that_settles_with_an_error_fails_no_other_call(
+    streaming: Mode, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What a layer raises while a lost stream is settled is logged; the next call and `close` do their own work."""
+    transport = MemoryTransport(said("Hel", "lo"))
+    client = streaming.client(transport, policy)
+    for finish in (streaming.ask, streaming.leave):
+        streams = [await streaming.start(client)]
+        with pytest.warns(ResourceWarning, match="neither read to its end nor closed"):
+            streams.clear()
+        await finish(client)
+    assert caplog.text.count("A layer failed while a call that was left was settled") == 2
+    assert transport.closed == 1
+
+
+async def test_a_stream_has_one_reader_at_a_time() -> None:
+    """A second task that reads a stream is refused, and takes nothing from the first."""
+    waiting = Waiting()
+    transport = MemoryTransport(Reply(200, STREAM_HEADERS, (), (HEL, waiting)))
+    client = Mode(True, True).client(transport)
+    async with await client.chat.completions.create(messages=MESSAGES, stream=True) as stream:
+        await anext(stream)
+        first = asyncio.create_task(anext(stream))
+        await waiting.reached.wait()
+        with pytest.raises(RuntimeError, match="one task or thread may read it at a time"):
+            await anext(stream)
+        assert not first.done()
+        first.cancel()
+        await asyncio.wait({first})
+    assert first.cancelled()
+
+
+async def test_closing_a_stream_ends_its_iteration_in_another_task(serve: Any) -> None:
+    """A task that waits for a chunk of a stream that another task closes is at the end; each layer settles once."""
+    log: list[str] = []
+    wire = WIRES["qwen"]
+    server = serve([[sse_head(), chunk(wire.piece("Hel")), HANG]])
+    client = Mode(True, True).client(None, *layers(log), base_url=server.url + wire.prefix)
+    stream = await client.chat.completions.create(messages=MESSAGES, stream=True)
+    await anext(stream)
+    reader = asyncio.create_task(anext(stream, None))
+    await asyncio.sleep(0)  # it waits now
+    await stream.aclose()
+    assert await reader is None
+    assert (stream.response.text, stream.response.complete) == ("Hel", False)
+    assert log == left("incomplete")
+    await client.aclose()
+
+
+def test_closing_a_sync_stream_ends_its_iteration_in_another_thread() -> None:
+    """The same between threads."""
+    log: list[str] = []
+    stream: Any = None
+
+    def close_meanwhile() -> bytes:
+        stream.close()
+        raise APIConnectionError("The connection broke.")
+
+    transport = MemoryTransport(Reply(200, STREAM_HEADERS, (), (HEL, close_meanwhile)))
+    stream = Mode(False, True).client(transport, *layers(log)).chat.completions.create(messages=MESSAGES, stream=True)
+    assert [found.choices[0].delta.content for found in stream] == ["Hel"]
+    assert (stream.response.text, stream.response.complete) == ("Hel", False)
+    assert log == left("incomplete")
 
 
 def test_a_lost_async_stream_of_a_closed_loop() -> None:

@@ -141,6 +141,7 @@ async def test_a_transforming_layer_changes_a_plain_answer_itself(plain: Mode) -
     ("on_chunk", "error", "text"),
     [
         (lambda call, chunk: ["text"], PluginError, r"'transform' on_chunk gave str; expected a ChatChunk"),
+        (lambda call, chunk: 5, PluginError, r"'transform' on_chunk gave int; expected a ChatChunk"),
         (lambda call, chunk: 1 / 0, ZeroDivisionError, r"division"),
     ],
 )
@@ -156,6 +157,15 @@ async def test_a_failing_on_chunk_settles_the_inside(
         await streaming.ask(client)
     assert log == ["outer in", "inner in", "inner incomplete", f"outer {error.__name__}"]
     assert transport.streams[0].ended == "closed"
+
+
+async def test_a_failing_on_chunk_of_an_observer(streaming: Mode, caplog: pytest.LogCaptureFixture) -> None:
+    """By `on_error="ignore"` a chunk that `on_chunk` fails on goes on as it is; the failure is said once."""
+    layer = middleware("transform", stream="transform", on_chunk=lambda call, chunk: 1 / 0, on_error="ignore")(_pass)
+    told = await streaming.ask(streaming.client(MemoryTransport(said("Hel", "lo")), layer))
+    assert told.pieces == ["Hel", "lo"]
+    assert told.response.text == "Hello"
+    assert caplog.text.count("Middleware 'transform' failed") == 1
 
 
 async def test_a_buffer_holds_until_it_has_decided(streaming: Mode) -> None:

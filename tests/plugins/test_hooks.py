@@ -262,7 +262,7 @@ def test_every_way_to_name_a_plugin() -> None:
     made = client("logging", ("cache", {"ttl": 5}), Thing(), layer("bare"))
     assert made.profile.plugins == ("logging", "cache", "thing", "bare")
     names = [found.name for found in made.middleware]
-    assert names == ["logging", "logging.attempt", "cache", "from object", "bare"]
+    assert names == ["logging", "cache", "from object", "bare", "logging.attempt"]
 
 
 @pytest.mark.parametrize("plugins", ["logging", b"logging"])
@@ -336,3 +336,15 @@ def test_an_argument_may_be_left_out() -> None:
 
     assert [found.name for found in client(Short()).middleware] == ["short"]
     assert "@hookimpl" in qonduit_middleware.__doc__
+
+
+def test_a_class_in_place_of_a_plugin() -> None:
+    """A plugin class that was not called is named as what it is."""
+
+    class Whole:
+        @hookimpl
+        def qonduit_middleware(self) -> None:
+            """Nothing."""
+
+    with pytest.raises(PluginError, match=r"Whole is a class\. Pass what it makes: Whole"):
+        client(Whole)

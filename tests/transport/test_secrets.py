@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
+import logging
 import pickle
 import traceback
 from typing import Any
@@ -13,7 +15,7 @@ from tests.servers import CLOSE, HANG, chunk, head, refusing_address, response, 
 from tests.transport.driving import ASK, Driver, arguments
 from tests.wires import WIRES
 
-from qonduit import AsyncClient, Client
+from qonduit import AsyncClient, Client, _network
 
 WIRE = WIRES["qwen"]
 KEY = "sk-canary-2f9c"
@@ -73,6 +75,40 @@ def test_a_refused_connection_does_not_show_the_key(connect, streamed) -> None:
     """Nor does the error of a connection that was refused."""
     with refusing_address() as url:
         assert KEY not in shown(failure(connect(url, api_key=KEY), streamed))
+
+
+@pytest.mark.parametrize("streamed", [False, True], ids=["plain", "streamed"])
+def test_a_cancelled_call_does_not_show_the_key(serve, streamed) -> None:
+    """Nor does the error of a task that was cancelled while it waited for its answer."""
+    server = serve([[HANG]])
+
+    async def cancelled() -> BaseException:
+        async with AsyncClient(**arguments(server, api_key=KEY)) as client:
+            task = asyncio.create_task(client.chat.completions.create(messages=ASK, stream=streamed))
+            await asyncio.to_thread(server.wait_requests, 1)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError) as caught:
+                await task
+            return caught.value
+
+    assert KEY not in shown(asyncio.run(cancelled()))
+
+
+@pytest.mark.parametrize("streamed", [False, True], ids=["plain", "streamed"])
+@pytest.mark.parametrize("kind", [KeyboardInterrupt, LookupError])
+def test_what_goes_through_the_transport_does_not_show_the_key(
+    serve, connect, asynchronous, monkeypatch, kind, streamed
+) -> None:
+    """Nor does Ctrl-C, or a defect of a library, in the depths of the transport."""
+
+    def fail(*_: Any, **__: Any) -> None:
+        raise kind("It came from below.")
+
+    monkeypatch.setattr((_network.AsyncStream if asynchronous else _network.SyncStream), "read", fail)
+    driver = connect(serve([]), api_key=KEY)
+    with pytest.raises(kind, match="from below") as caught:
+        driver.stream() if streamed else driver.ask()
+    assert KEY not in shown(caught.value)
 
 
 @pytest.mark.parametrize("reply", FAILURES.values(), ids=list(FAILURES))
@@ -147,3 +183,21 @@ def test_extra_headers_that_http_forbids(serve, connect, headers, streamed) -> N
         driver.stream(extra_headers=headers) if streamed else driver.ask(extra_headers=headers)
     assert KEY not in shown(caught.value)
     assert server.requests == []
+
+
+@pytest.mark.parametrize("handed_in", [False, True], ids=["own", "handed in"])
+def test_no_log_shows_the_key(serve, connect, asynchronous, caplog, handed_in) -> None:
+    """With every logger at DEBUG, httpx's, httpcore's and asyncio's too, no record holds the key or the prompt."""
+    caplog.set_level(logging.DEBUG)
+    more: dict[str, Any] = {"plugins": ["logging"]}
+    if handed_in:
+        more["http_client"] = (httpx.AsyncClient if asynchronous else httpx.Client)(trust_env=False)
+    driver = connect(serve([WIRE.plain_reply(), WIRE.stream_reply()]), api_key=KEY, **more)
+    driver.ask(messages=[{"role": "user", "content": PROMPT}])
+    driver.stream(messages=[{"role": "user", "content": PROMPT}]).text()
+    if handed_in:
+        driver.run(more["http_client"].aclose() if asynchronous else more["http_client"].close())
+    assert "httpcore" in {record.name.partition(".")[0] for record in caplog.records}
+    said = caplog.text + "".join(repr(vars(record)) for record in caplog.records)
+    assert KEY not in said
+    assert PROMPT not in said

@@ -14,7 +14,7 @@ import pytest
 import trustme
 from tests.wires import WIRES, dumps
 
-from qonduit import APIConnectionError, AsyncClient, Client
+from qonduit import APIConnectionError, AsyncClient, Client, ConfigurationError
 
 MESSAGES = [{"role": "user", "content": "hi"}]
 BODY = dumps(WIRES["openai"].answer("hello"))
@@ -121,3 +121,15 @@ def test_a_certificate_of_another_host_is_not_trusted(
     with pytest.raises(APIConnectionError, match=r"mismatch|not valid for"):
         ask(asynchronous, given(server, host="127.0.0.1"))
     assert server.ports == []
+
+
+@pytest.mark.parametrize("content", [None, "no certificate"], ids=["missing", "empty"])
+def test_authorities_that_cannot_be_read(tmp_path, monkeypatch, content) -> None:
+    """A file of authorities that cannot be used is named, with its variable, before anything is sent."""
+    file = tmp_path / "absent.pem"
+    if content is not None:
+        file.write_text(content)
+    monkeypatch.setenv("SSL_CERT_FILE", str(file))
+    client = Client(provider="openai", api_key="sk-test", model="m", max_retries=0)
+    with client, pytest.raises(ConfigurationError, match=r"absent\.pem.*SSL_CERT_FILE"):
+        client.chat.completions.create(messages=MESSAGES)
