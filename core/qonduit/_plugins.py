@@ -16,7 +16,7 @@ from pydantic import BaseModel, ValidationError
 from qonduit import hookspecs, parts
 from qonduit._mistakes import describe_mistakes, nearest
 from qonduit.credentials import Credentials
-from qonduit.errors import ConfigurationError, PluginError
+from qonduit.errors import ConfigurationError, PluginError, QonduitError
 from qonduit.hookspecs import hookimpl
 from qonduit.middlewares import Middleware
 from qonduit.profile import Profile
@@ -66,7 +66,7 @@ def load(point: importlib.metadata.EntryPoint, what: str, options: Mapping[str, 
         if options:
             names = ", ".join(sorted(options))
             raise ConfigurationError(f"{where}: {what} '{point.name}' takes no options, but has: {names}.")
-        return factory()
+        return _built(factory, source)
     if not (isinstance(model, type) and issubclass(model, BaseModel)):
         raise PluginError(f"{source}: its Options is no pydantic model.")
     try:
@@ -74,7 +74,16 @@ def load(point: importlib.metadata.EntryPoint, what: str, options: Mapping[str, 
     except ValidationError as error:
         mistakes = "; ".join(describe_mistakes(error, model))
         raise ConfigurationError(f"{where}: {mistakes}.") from None
-    return factory(checked)
+    return _built(factory, source, checked)
+
+
+def _built(factory: Any, source: str, *options: Any) -> object:
+    try:
+        return factory(*options)
+    except QonduitError:
+        raise
+    except Exception as error:
+        raise PluginError(f"{source} cannot be built: {type(error).__name__}: {error}.") from error
 
 
 def _distribution(point: importlib.metadata.EntryPoint) -> str:

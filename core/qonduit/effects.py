@@ -18,6 +18,7 @@ from typing import Any, TypeAlias
 logger = logging.getLogger("qonduit")
 
 Flow: TypeAlias = Generator[Any, Any, Any]
+Settled: TypeAlias = Callable[[Any], None]
 
 SETTLE_SECONDS = 5.0
 """How long async settlement may take after a cancellation, shielded from further ones."""
@@ -42,8 +43,11 @@ class Left(BaseException):
         self.drained = drained
 
 
-def advance(flow: Flow, thrown: BaseException | None = None) -> Any:
-    """Run `flow` until it delivers chunks (a list) or ends (its return value)."""
+def advance(flow: Flow, thrown: BaseException | None = None, settled: Settled | None = None) -> Any:
+    """Run `flow` until it delivers chunks (a list) or ends (its return value).
+
+    `settled` is given what the flow returned when it had to settle for something that goes on past it.
+    """
     try:
         item = flow.send(None) if thrown is None else flow.throw(thrown)
         while item.__class__ is Effect:
@@ -53,9 +57,12 @@ def advance(flow: Flow, thrown: BaseException | None = None) -> Any:
                 item = flow.throw(error)
             except BaseException as leaving:
                 try:
-                    settle(flow, leaving)
+                    last = settle(flow, leaving)
                 except Exception:  # noqa: BLE001  # said; what is leaving goes on
                     say_unsettled()
+                else:
+                    if settled is not None:
+                        settled(last)
                 raise
             else:
                 item = flow.send(value)
@@ -64,7 +71,7 @@ def advance(flow: Flow, thrown: BaseException | None = None) -> Any:
     return item
 
 
-async def aadvance(flow: Flow, thrown: BaseException | None = None) -> Any:
+async def aadvance(flow: Flow, thrown: BaseException | None = None, settled: Settled | None = None) -> Any:
     """`advance`, async."""
     try:
         item = flow.send(None) if thrown is None else flow.throw(thrown)
@@ -78,9 +85,12 @@ async def aadvance(flow: Flow, thrown: BaseException | None = None) -> Any:
                 item = flow.throw(error)
             except BaseException as leaving:
                 try:
-                    await asettle(flow, leaving)
+                    last = await asettle(flow, leaving)
                 except Exception:  # noqa: BLE001  # said; what is leaving goes on
                     say_unsettled()
+                else:
+                    if settled is not None:
+                        settled(last)
                 raise
             else:
                 item = flow.send(value)

@@ -32,6 +32,10 @@ class _StreamBase(Generic[ChunkT]):
         self._flow = None
         self._batch = iter(())
 
+    def _keep(self, response: ChatResponse | None) -> None:
+        """What had arrived when the reading was cancelled."""
+        self.response = response
+
     def _failed(self) -> None:
         self._flow = None
         self._batch = iter(())
@@ -95,7 +99,7 @@ class Stream(_StreamBase[ChunkT]):
         if (flow := self._begin()) is None:
             return False
         try:
-            item = advance(flow)
+            item = advance(flow, settled=self._keep)
         except BaseException as error:
             if self._flow is not flow and isinstance(error, Exception):
                 return False  # closed meanwhile, which ended it
@@ -140,7 +144,7 @@ class AsyncStream(_StreamBase[ChunkT]):
             return chunk
         while (flow := self._begin()) is not None:
             try:
-                item = await aadvance(flow)
+                item = await aadvance(flow, settled=self._keep)
             except BaseException as error:
                 if self._flow is not flow and isinstance(error, Exception):
                     break  # closed meanwhile, which ended it

@@ -267,6 +267,7 @@ async def test_a_stream_cancelled_after_its_first_chunk() -> None:
     assert transport.streams[0].ended == "closed"
     await stream.aclose()
     assert log == left("incomplete")
+    assert (stream.response.complete, stream.response.text) == (False, "Hel"), "the caller has what had arrived"
 
 
 @pytest.mark.parametrize("streamed", [False, True])

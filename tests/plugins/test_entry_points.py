@@ -124,6 +124,7 @@ def test_a_profile_names_a_plugin_with_options(stranger: Stranger, tmp_path) -> 
         ("1 / 0", r"cannot be imported: ZeroDivisionError"),
         ("Stump = 1", r"cannot be imported: AttributeError"),
         ("class Stamp:\n    Options = dict", r"its Options is no pydantic model"),
+        ("class Stamp:\n    def __init__(self):\n        1 / 0", r"cannot be built: ZeroDivisionError"),
     ],
 )
 def test_a_plugin_that_cannot_be_loaded(stranger: Stranger, source: str, text: str) -> None:
