@@ -33,9 +33,7 @@ class Display:
     reasoning: bool
 
 
-def chat(
-    target: Target, prompt: str | None, system: str | None, options: Sequence[str], display: Display
-) -> int:
+def chat(target: Target, prompt: str | None, system: str | None, options: Sequence[str], display: Display) -> int:
     """Ask, and print the answer. Raises: UsageError, QonduitError."""
     fields = parse_parameters(options)
     messages: list[dict[str, Any]] = [{"role": "system", "content": system}] if system else []

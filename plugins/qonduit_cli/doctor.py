@@ -62,9 +62,7 @@ def examine(target: Target) -> int:
 
 def _examine(target: Target, report: Report) -> None:
     selection = select(target)
-    found = (
-        Configuration() if selection.reason.startswith("the options") else configuration.load(target.config)
-    )
+    found = Configuration() if selection.reason.startswith("the options") else configuration.load(target.config)
     _configuration(found, selection, report)
     if selection.emulated:
         report.row("key", "none")
@@ -150,9 +148,7 @@ def _retries(profile: Profile, report: Report) -> None:
     if stamina.is_active():
         report.row("retries", f"at most {profile.max_retries}; stamina is active")
         return
-    report.problem(
-        "stamina is switched off in this process: nothing is retried. Call stamina.set_active(True)."
-    )
+    report.problem("stamina is switched off in this process: nothing is retried. Call stamina.set_active(True).")
 
 
 def _network(resolved: Resolved, key: str | None, report: Report) -> None:
@@ -175,9 +171,7 @@ def _proxies(proxy: str | None, trust_env: bool) -> str:
     if not trust_env:
         return "none: trust_env is false"
     proxies = urllib.request.getproxies()
-    shown = [
-        f"{scheme} {_without_password(url)}" for scheme, url in sorted(proxies.items()) if scheme != "no"
-    ]
+    shown = [f"{scheme} {_without_password(url)}" for scheme, url in sorted(proxies.items()) if scheme != "no"]
     exceptions = os.environ.get("NO_PROXY") or os.environ.get("no_proxy")
     return (", ".join(shown) or "none") + (f"; not for {exceptions}" if shown and exceptions else "")
 

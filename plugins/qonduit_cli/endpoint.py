@@ -27,16 +27,12 @@ def probe(base_url: str, key: str | None, *, proxy: str | None, trust_env: bool)
     started = time.perf_counter()
     try:
         with (
-            httpx.Client(
-                proxy=proxy, trust_env=trust_env, timeout=PROBE_SECONDS, follow_redirects=False
-            ) as client,
+            httpx.Client(proxy=proxy, trust_env=trust_env, timeout=PROBE_SECONDS, follow_redirects=False) as client,
             client.stream("GET", f"{base_url}/models", headers=headers) as response,
         ):
             status = response.status_code
     except httpx.ConnectTimeout:
-        return Answer(
-            failure=f"no connection within {PROBE_SECONDS:g} s; is it the right host, is a proxy needed?"
-        )
+        return Answer(failure=f"no connection within {PROBE_SECONDS:g} s; is it the right host, is a proxy needed?")
     except httpx.TimeoutException:
         return Answer(failure=f"no answer within {PROBE_SECONDS:g} s")
     except httpx.TransportError as error:

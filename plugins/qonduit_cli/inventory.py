@@ -86,9 +86,7 @@ def list_plugins(profile: str | None, config: Path | None) -> int:
         note("warning", error)
         chosen = None
     name, settings = chosen or (None, None)
-    active = (
-        {("provider", settings.provider), *(("plugin", p) for p in settings.plugins)} if settings else set()
-    )
+    active = {("provider", settings.provider), *(("plugin", p) for p in settings.plugins)} if settings else set()
     things = installed()
     rows = [
         (

@@ -67,9 +67,7 @@ def select(target: Target) -> Selection:
         return Selection(reason="the options of the command", config=target.config, arguments=arguments)
     found = configuration.load(target.config)
     if target.profile or found.path or os.environ.get("QONDUIT_PROFILE"):
-        return Selection(
-            reason="the configuration", profile=target.profile, config=target.config, arguments=arguments
-        )
+        return Selection(reason="the configuration", profile=target.profile, config=target.config, arguments=arguments)
     adopt_keys(None)
     if os.environ.get("QONDUIT_PROVIDER"):
         return Selection(reason="the variable QONDUIT_PROVIDER", arguments=arguments)

@@ -13,12 +13,13 @@ if TYPE_CHECKING:
     from qonduit_emulator._app import create_app
     from qonduit_emulator._books import Books, UnknownRecordError
     from qonduit_emulator._configuration import read_configuration
+    from qonduit_emulator._emulator import Emulator
     from qonduit_emulator._faults import FaultName, Faults
+    from qonduit_emulator._foreground import serve
     from qonduit_emulator._layers import Journal, ReceivedRequest
     from qonduit_emulator._pacing import Pacing
     from qonduit_emulator._rules import Rules
     from qonduit_emulator._scenario import Scenario
-    from qonduit_emulator._server import Emulator, serve
     from qonduit_emulator._settings import SettingError
     from qonduit_emulator._state import StateError
 
@@ -47,12 +48,13 @@ _MODULES = {
     "_app": ("create_app",),
     "_books": ("Books", "UnknownRecordError"),
     "_configuration": ("read_configuration",),
+    "_emulator": ("Emulator",),
     "_faults": ("FaultName", "Faults"),
+    "_foreground": ("serve",),
     "_layers": ("Journal", "ReceivedRequest"),
     "_pacing": ("Pacing",),
     "_rules": ("Rules",),
     "_scenario": ("Scenario",),
-    "_server": ("Emulator", "serve"),
     "_settings": ("SettingError",),
     "_state": ("StateError",),
 }

@@ -39,6 +39,7 @@ from qonduit_emulator._scripted import ScriptedBackend
 from qonduit_emulator._sleep import Sleep, sleep
 from qonduit_emulator._small_endpoints import SmallEndpoints
 from qonduit_emulator._tokenizer import parse_tokenizer
+from qonduit_emulator._waiting_room import Queues, WaitingRoom
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
@@ -75,10 +76,12 @@ def create_app(
     books = books or Books(with_key(Configuration(), api_key, DEFAULT_API_KEY))
     scenario = scenario or Scenario()
     catalogue = default_catalogue()
-    gate = Gate([FormatCheck(), *account_checks(books, catalogue), ModelCheck(catalogue), *checks])
+    queues = Queues(books)
+    gate = Gate([FormatCheck(), *account_checks(books, catalogue), queues, ModelCheck(catalogue), *checks])
+    room = WaitingRoom(gate, queues, books, sleep)
     chat = partial(
         ChatEndpoint,
-        gate=gate,
+        room=room,
         books=books,
         catalogue=catalogue,
         backend=backend or ScriptedBackend(scenario.cache),
@@ -86,7 +89,7 @@ def create_app(
         sleep=sleep,
         max_body_bytes=max_body_bytes,
     )
-    job = partial(JobEndpoint, gate=gate, catalogue=catalogue, max_body_bytes=max_body_bytes)
+    job = partial(JobEndpoint, room=room, catalogue=catalogue, max_body_bytes=max_body_bytes)
     small = SmallEndpoints(gate, catalogue, books)
     routes = [*_compatible_routes(chat, job, small), *_native_routes(chat, job, small)]
     if admin_token:

@@ -1,10 +1,15 @@
-"""Read a request's body, up to a limit."""
+"""Read a request's body, up to a limit, and hear its client leave."""
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 from starlette.requests import Request
 
 from qonduit_emulator._refusal import body_too_large
+
+if TYPE_CHECKING:
+    from starlette.types import Receive
 
 MAX_BODY_BYTES = 10 * 1024 * 1024
 """The default limit of a request body."""
@@ -32,3 +37,9 @@ async def read_body(http: Request, limit_bytes: int) -> bytes:
     if size > limit_bytes:
         raise body_too_large(limit_bytes)
     return b"".join(chunks)
+
+
+async def until_gone(receive: Receive) -> None:
+    """Wait until the client has left."""
+    while (await receive())["type"] != "http.disconnect":
+        pass

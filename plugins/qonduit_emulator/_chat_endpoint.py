@@ -18,13 +18,14 @@ from qonduit_emulator._books import Books
 from qonduit_emulator._exchange import ChatRequest, Usage
 from qonduit_emulator._fault_answers import damage_answer
 from qonduit_emulator._faults import FaultName, chosen_fault
-from qonduit_emulator._gate import Call, Gate, Permit
+from qonduit_emulator._gate import Call, Permit
 from qonduit_emulator._models import Catalogue
 from qonduit_emulator._pacing import Pacer
 from qonduit_emulator._refusal import Refusal
 from qonduit_emulator._responses import EVENT_STREAM, answer, answer_error, build_headers, refuse
 from qonduit_emulator._scenario import Scenario
 from qonduit_emulator._sleep import Sleep
+from qonduit_emulator._waiting_room import WaitingRoom
 from qonduit_emulator._wire import Framing, Wire
 
 
@@ -35,7 +36,7 @@ class ChatEndpoint:
         self,
         wire: Wire,
         *,
-        gate: Gate,
+        room: WaitingRoom,
         books: Books,
         catalogue: Catalogue,
         backend: Backend,
@@ -44,7 +45,7 @@ class ChatEndpoint:
         max_body_bytes: int,
     ) -> None:
         self._wire = wire
-        self._gate = gate
+        self._room = room
         self._books = books
         self._catalogue = catalogue
         self._backend = backend
@@ -61,7 +62,7 @@ class ChatEndpoint:
             request = wire.parse(body, http.headers)
             pacing = self._scenario.pacing.for_request(http.headers)
             call = Call(wire=wire.name, headers=http.headers, request=request)
-            permit = self._gate.admit(call)
+            permit = await self._room.admit(call, http.receive)
         except Refusal as refusal:
             return refuse(wire, refusal, request_id, http.headers)
         except ClientDisconnect:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from starlette.datastructures import Headers
 from starlette.responses import HTMLResponse, Response
 
+from qonduit_emulator._body import until_gone
 from qonduit_emulator._faults import CLOSE_KEY, HEADER, Fault, FaultName, Faults, parse_fault_header, put_fault
 from qonduit_emulator._gate import Call
 from qonduit_emulator._refusal import Refusal, invalid_parameter
@@ -83,14 +84,14 @@ class FaultLayer:
         elif fault.name is FaultName.CUT_BEFORE_HEADERS:
             await _drain(receive)
             _close_connection(scope)
-            await _gone(receive)
+            await until_gone(receive)
         elif fault.name is FaultName.SLOW_FIRST_BYTE:
             await self._app(scope, receive, _Delayed(send, fault.number, self._sleep))
         elif fault.name in _ON_THE_WAY:
             damaged = _Damaged(fault, send, self._sleep, partial(_close_connection, scope))
             await self._app(scope, receive, damaged)
             if damaged.cut:
-                await _gone(receive)
+                await until_gone(receive)
         else:
             await self._app(scope, receive, send)
 
@@ -111,11 +112,6 @@ def _close_connection(scope: Scope) -> None:
     if close is None:
         raise ConnectionResetError("a fault cut the connection, which only the emulator's own server can do")
     close()
-
-
-async def _gone(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
 
 
 class _Delayed:

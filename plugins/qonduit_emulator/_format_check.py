@@ -47,9 +47,7 @@ def _check_messages(messages: tuple[Message, ...]) -> None:
             calls_open = bool(message.tool_calls)
         for part in message.media:
             if not _URL.fullmatch(part.url):
-                raise invalid_value(
-                    "The provided URL does not appear to be valid. Ensure it is correctly formatted."
-                )
+                raise invalid_value("The provided URL does not appear to be valid. Ensure it is correctly formatted.")
     if not any(message.role == "user" for message in messages):
         raise invalid_value("The input messages do not contain elements with the role of user.")
 
@@ -114,6 +112,5 @@ def _check_json_mode(request: ChatRequest) -> None:
         return
     if not any("json" in message.text.lower() for message in request.messages):
         raise invalid_value(
-            "'messages' must contain the word 'json' in some form, to use 'response_format' of type "
-            "'json_object'."
+            "'messages' must contain the word 'json' in some form, to use 'response_format' of type 'json_object'."
         )

@@ -10,21 +10,24 @@ from starlette.responses import Response
 
 from qonduit_emulator._body import read_body
 from qonduit_emulator._exchange import Usage
-from qonduit_emulator._gate import Call, Gate
+from qonduit_emulator._gate import Call
 from qonduit_emulator._jobs import ParseJob, find_model
 from qonduit_emulator._models import Catalogue
 from qonduit_emulator._refusal import Refusal
 from qonduit_emulator._responses import answer, answer_error
+from qonduit_emulator._waiting_room import WaitingRoom
 from qonduit_emulator._wire import Wire
 
 
 class JobEndpoint:
     """Answers one kind of job on one wire."""
 
-    def __init__(self, wire: Wire, parse: ParseJob, *, gate: Gate, catalogue: Catalogue, max_body_bytes: int) -> None:
+    def __init__(
+        self, wire: Wire, parse: ParseJob, *, room: WaitingRoom, catalogue: Catalogue, max_body_bytes: int
+    ) -> None:
         self._wire = wire
         self._parse = parse
-        self._gate = gate
+        self._room = room
         self._catalogue = catalogue
         self._max_body_bytes = max_body_bytes
 
@@ -40,7 +43,7 @@ class JobEndpoint:
                 input_tokens=job.input_tokens,
                 check_model=partial(find_model, job, self._catalogue),
             )
-            permit = self._gate.admit(call)
+            permit = await self._room.admit(call, http.receive)
         except Refusal as refusal:
             return answer_error(self._wire, refusal, request_id)
         except ClientDisconnect:

@@ -65,9 +65,7 @@ class Hints:
     def choose(self, options: list[Any]) -> Any:
         """The first option that the prompt mentions, else the first."""
         lowered = self._prompt.lower()
-        mentioned = (
-            option for option in options if isinstance(option, str) and option and option.lower() in lowered
-        )
+        mentioned = (option for option in options if isinstance(option, str) and option and option.lower() in lowered)
         return next(mentioned, options[0])
 
 
@@ -136,9 +134,7 @@ class _Sampler:
     def _follow(self, reference: str) -> Schema:
         found: Any = self._root
         for step in reference.removeprefix("#").strip("/").split("/"):
-            found = (
-                found.get(step.replace("~1", "/").replace("~0", "~")) if isinstance(found, Mapping) else None
-            )
+            found = found.get(step.replace("~1", "/").replace("~0", "~")) if isinstance(found, Mapping) else None
         return found if isinstance(found, Mapping) else {}
 
     def _join(self, schema: Schema, parts: list[Any]) -> Schema:

@@ -99,6 +99,13 @@ class Ledger:
         with self._lock:
             self._check_rate(account, model, demand, self._clock())
 
+    def seconds_to_place(self, account: Account, model: str) -> float:
+        """How long until the limit of a second lets one more call by; 0 when it does now."""
+        limit = account.limits_for(model).requests_per_second
+        with self._lock:
+            meter = self._meters[account.name].get(model) or Meter()
+            return 0 if limit is None else meter.seconds_to_place(self._clock(), limit)
+
     def reserve(self, account: Account, model: str, demand: Demand) -> Reservation:
         """Check both and take, in one step. Raises: Refusal."""
         with self._lock:

@@ -6,6 +6,8 @@ from collections import deque
 from dataclasses import dataclass, field
 
 MINUTE_SECONDS = 60
+SHORTEST_WAIT_SECONDS = 0.001
+"""Who waits for a place waits so long at least, however the floats are rounded."""
 
 
 @dataclass(slots=True, eq=False)
@@ -64,6 +66,13 @@ class Meter:
                 break
             count += 1
         return count
+
+    def seconds_to_place(self, now: float, limit: int) -> float:
+        """How long until fewer than `limit` calls are in the last second; at most a second, 0 when it is so now."""
+        if self.last_second(now) < limit:
+            return 0
+        wait = self._window[-limit].at + 1 - now if limit else 1.0
+        return min(max(wait, SHORTEST_WAIT_SECONDS), 1.0)
 
     def reset(self) -> None:
         """Forget what was used; calls under way stay counted as running and reserved."""

@@ -68,10 +68,7 @@ def _check_thinking(request: ChatRequest, model: Model) -> None:
         return
     budget, cap = given.thinking_budget, model.max_thinking
     if budget is not None and cap is not None and budget > cap:
-        raise invalid_value(
-            "The thinking_budget parameter must be a positive integer and not greater than "
-            f"{cap}"
-        )
+        raise invalid_value(f"The thinking_budget parameter must be a positive integer and not greater than {cap}")
     if given.response_format.type == "json_object":
         raise invalid_value("Json mode response is not supported when enable_thinking is true")
     if given.tool_choice.mode in {"required", "function"}:

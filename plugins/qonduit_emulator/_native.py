@@ -68,9 +68,7 @@ class NativeWire:
 
 def wants_stream(headers: Mapping[str, str]) -> bool:
     """Whether the headers ask for a stream: either of two is enough. Header names are lower case."""
-    return headers.get("x-dashscope-sse", "").lower() == "enable" or "text/event-stream" in headers.get(
-        "accept", ""
-    )
+    return headers.get("x-dashscope-sse", "").lower() == "enable" or "text/event-stream" in headers.get("accept", "")
 
 
 def _parse_result_format(options: Fields) -> Literal["text", "message"] | None:

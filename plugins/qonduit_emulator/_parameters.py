@@ -73,9 +73,7 @@ def _parse_stop_tokens(value: Any) -> tuple[tuple[int, ...], ...]:
     """
     if not isinstance(value, list):
         return ()
-    return tuple(
-        (item,) if _is_token_id(item) else tuple(item) for item in value if not isinstance(item, str)
-    )
+    return tuple((item,) if _is_token_id(item) else tuple(item) for item in value if not isinstance(item, str))
 
 
 def _parse_search(fields: Fields) -> Search | None:

@@ -41,9 +41,7 @@ class Refusal(Exception):  # noqa: N818 - it is an answer, not a failure
     inside HTTP 200.
     """
 
-    def __init__(
-        self, native: NativeError, compatible: CompatibleError, *, before_stream: bool = False
-    ) -> None:
+    def __init__(self, native: NativeError, compatible: CompatibleError, *, before_stream: bool = False) -> None:
         super().__init__(native.message)
         self.native = native
         self.compatible = compatible
@@ -77,9 +75,7 @@ def invalid_value(message: str) -> Refusal:
 def invalid_body() -> Refusal:
     """400: the body is not a JSON object."""
     message = "Required body invalid, please check the request body format."
-    return Refusal(
-        NativeError(400, "InvalidParameter", message), CompatibleError(400, INVALID_REQUEST, message)
-    )
+    return Refusal(NativeError(400, "InvalidParameter", message), CompatibleError(400, INVALID_REQUEST, message))
 
 
 def missing_model() -> Refusal:
@@ -93,9 +89,7 @@ def missing_model() -> Refusal:
 def missing_input() -> Refusal:
     """400: a native body without `input`."""
     message = "Required input parameter missing from request."
-    return Refusal(
-        NativeError(400, "BadRequest.EmptyInput", message), CompatibleError(400, INVALID_REQUEST, message)
-    )
+    return Refusal(NativeError(400, "BadRequest.EmptyInput", message), CompatibleError(400, INVALID_REQUEST, message))
 
 
 def body_too_large(limit_bytes: int) -> Refusal:
@@ -113,9 +107,7 @@ def body_too_slow(limit_seconds: float) -> Refusal:
         "Request timed out, please try again later. "
         f"The body of the request did not arrive within {limit_seconds:g} seconds."
     )
-    return Refusal(
-        NativeError(500, "RequestTimeOut", message), CompatibleError(500, "RequestTimeOut", message)
-    )
+    return Refusal(NativeError(500, "RequestTimeOut", message), CompatibleError(500, "RequestTimeOut", message))
 
 
 def missing_api_key() -> Refusal:
@@ -143,9 +135,7 @@ def unknown_model(model: str) -> Refusal:
     """404 (compatible) or 400 (native): a model that is not in the catalogue."""
     return Refusal(
         NativeError(400, "InvalidParameter", "Model not exist."),
-        CompatibleError(
-            404, "model_not_found", f"The model `{model}` does not exist or you do not have access to it."
-        ),
+        CompatibleError(404, "model_not_found", f"The model `{model}` does not exist or you do not have access to it."),
     )
 
 

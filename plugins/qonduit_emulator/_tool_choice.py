@@ -21,9 +21,7 @@ MAX_PROMPT_CHARACTERS = 100_000
 """So much of the prompt is searched for tools."""
 
 _GENERAL = re.compile(r"\btools?\b|\bfunctions?\b|工具|调用|函数", re.IGNORECASE)
-_DULL_WORDS = frozenset(
-    {"get", "the", "current", "list", "find", "fetch", "query", "call", "tool", "function", "now"}
-)
+_DULL_WORDS = frozenset({"get", "the", "current", "list", "find", "fetch", "query", "call", "tool", "function", "now"})
 _DULL_CHARACTERS = (
     "获取",
     "查询",

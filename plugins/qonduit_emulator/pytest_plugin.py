@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from qonduit_emulator._server import Emulator
+    from qonduit_emulator._emulator import Emulator
 
 
 @pytest.fixture(scope="session")
 def _dashscope_emulator_process() -> Iterator[Emulator]:
     try:
-        from qonduit_emulator._server import Emulator  # noqa: PLC0415 - only for those who use it
+        from qonduit_emulator._emulator import Emulator  # noqa: PLC0415 - only for those who use it
 
         emulator = Emulator().start()
     except ImportError as error:

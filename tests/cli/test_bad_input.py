@@ -32,9 +32,7 @@ def refused(command: Command, *arguments: str, text: str | bytes = "") -> str:
         (["--config", "nowhere.toml"], ["nowhere.toml", "no such file"]),
     ],
 )
-def test_a_word_that_is_wrong(
-    local: Command, provider: Provider, arguments: list[str], hints: list[str]
-) -> None:
+def test_a_word_that_is_wrong(local: Command, provider: Provider, arguments: list[str], hints: list[str]) -> None:
     """Each wrong option names itself and the right one, and nothing is sent."""
     said = refused(local, "chat", "hi", *arguments)
     assert [hint for hint in hints if hint not in said] == []
@@ -120,9 +118,7 @@ def test_a_fault_of_a_plugin_is_a_sentence(command: Command, provider: Provider)
     information.mkdir(parents=True)
     (information / "METADATA").write_text("Metadata-Version: 2.1\nName: acme\nVersion: 1.0\n")
     (information / "entry_points.txt").write_text("[qonduit.plugins]\nbroken = acme:Broken\n")
-    (packages / "acme.py").write_text(
-        "class Broken:\n    def __init__(self):\n        raise KeyError('boom')\n"
-    )
+    (packages / "acme.py").write_text("class Broken:\n    def __init__(self):\n        raise KeyError('boom')\n")
     command.env["PYTHONPATH"] = str(packages)
     command.configure(provider.profile('plugins = ["broken"]'), TEST_KEY=CANARY)
     done = command.run("chat", "hi")

@@ -79,8 +79,7 @@ def test_an_address_where_nobody_listens(command: Command) -> None:
     """A refused connection is a problem, not a traceback."""
     with free_port() as port:
         command.configure(
-            f'[profiles.a]\nprovider = "openai"\nbase_url = "http://127.0.0.1:{port}/v1"\n'
-            'api_key = "env:TEST_KEY"\n',
+            f'[profiles.a]\nprovider = "openai"\nbase_url = "http://127.0.0.1:{port}/v1"\napi_key = "env:TEST_KEY"\n',
             TEST_KEY=CANARY,
         )
         done = command.run("doctor")

@@ -168,11 +168,7 @@ def test_body_that_is_no_json_object(http: httpx.Client, raw: bytes) -> None:
 def test_missing_parts_of_the_body(http: httpx.Client) -> None:
     """A missing model, input or conversation is named."""
     assert http.post(TEXT, json={"input": {"prompt": "x"}}).json()["code"] == "BadRequest.EmptyModel"
-    assert (
-        http.post(CHAT, json={"messages": USER})
-        .json()["error"]["message"]
-        .startswith("you must provide a model")
-    )
+    assert http.post(CHAT, json={"messages": USER}).json()["error"]["message"].startswith("you must provide a model")
     assert http.post(TEXT, json={"model": "qwen-plus"}).json()["code"] == "BadRequest.EmptyInput"
     neither = 'Either "prompt" or "messages" must exist and cannot both be none'
     assert http.post(TEXT, json={"model": "qwen-plus", "input": {}}).json()["message"] == neither
@@ -185,9 +181,7 @@ def test_unknown_role(http: httpx.Client) -> None:
     """A role that does not exist is refused in each wire's words."""
     messages = [{"role": "wizard", "content": "hi"}]
     flat = http.post(TEXT, json=native({"messages": messages}))
-    assert (
-        flat.json()["message"] == "Role must be user or assistant and Content length must be greater than 0"
-    )
+    assert flat.json()["message"] == "Role must be user or assistant and Content length must be greater than 0"
     wrapped = http.post(CHAT, json=compatible({"messages": messages}))
     assert wrapped.json()["error"]["message"].startswith("'wizard' is not one of ['system'")
 
@@ -222,10 +216,7 @@ def test_native_thinking_wants_incremental_messages(http: httpx.Client) -> None:
 def test_text_models_take_text_only(http: httpx.Client) -> None:
     """Parts on the text path, and pictures for a model without eyes, are refused."""
     parts = [{"role": "user", "content": [{"text": "hi"}]}]
-    assert (
-        http.post(TEXT, json=native({"messages": parts})).json()["message"]
-        == "input content must be a string."
-    )
+    assert http.post(TEXT, json=native({"messages": parts})).json()["message"] == "input content must be a string."
     picture = [{"type": "image_url", "image_url": {"url": "https://example.com/a.png"}}]
     messages = [{"role": "user", "content": picture}]
     refused = http.post(CHAT, json=compatible({"messages": messages})).json()["error"]["message"]
@@ -274,9 +265,7 @@ class _Slot:
 
     def check(self, call: Call) -> Settle:
         self.log.append(f"take {self.stage.name}")
-        return lambda usage: self.log.append(
-            f"give {self.stage.name} {usage.total_tokens if usage else None}"
-        )
+        return lambda usage: self.log.append(f"give {self.stage.name} {usage.total_tokens if usage else None}")
 
 
 def key_check(key: str) -> KeyCheck:

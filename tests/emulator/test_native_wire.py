@@ -91,13 +91,9 @@ def test_either_header_asks_for_a_stream(http: httpx.Client, headers: dict[str, 
 def test_incremental_and_cumulative_streams_say_the_same(http: httpx.Client) -> None:
     """Incremental pieces joined are the last cumulative text, the plain answer; usage grows to it."""
     plain = http.post(TEXT, json=body()).json()
-    streams = {
-        kind: events(http.post(TEXT, json=body(incremental_output=kind), headers=SSE))
-        for kind in (True, False)
-    }
+    streams = {kind: events(http.post(TEXT, json=body(incremental_output=kind), headers=SSE)) for kind in (True, False)}
     texts = {
-        kind: [c["output"]["choices"][0]["message"]["content"] for c in chunks]
-        for kind, chunks in streams.items()
+        kind: [c["output"]["choices"][0]["message"]["content"] for c in chunks] for kind, chunks in streams.items()
     }
     expected = plain["output"]["choices"][0]["message"]["content"]
     assert "".join(texts[True]) == expected
@@ -207,9 +203,7 @@ def test_refused_stream_is_an_event_inside_200(http: httpx.Client) -> None:
     }
 
 
-@pytest.mark.parametrize(
-    ("path", "model"), [(TEXT, "qwen-vl-plus"), (TEXT, "qwen3.6-plus"), (MULTIMODAL, "qwen-plus")]
-)
+@pytest.mark.parametrize(("path", "model"), [(TEXT, "qwen-vl-plus"), (TEXT, "qwen3.6-plus"), (MULTIMODAL, "qwen-plus")])
 def test_wrong_generation_path_is_a_url_error(http: httpx.Client, path: str, model: str) -> None:
     """A model called on the other path gets the url error, plain and in a stream."""
     plain = http.post(path, json=body(model=model))

@@ -29,9 +29,7 @@ WEATHER = {
 CALL = {"id": "call_1", "type": "function", "function": {"name": "get_current_weather", "arguments": "{}"}}
 
 
-def chat(
-    http: httpx.Client, prompt: str | list[Any], model: str = "qwen-plus", **options: Any
-) -> dict[str, Any]:
+def chat(http: httpx.Client, prompt: str | list[Any], model: str = "qwen-plus", **options: Any) -> dict[str, Any]:
     messages = prompt if isinstance(prompt, list) else [{"role": "user", "content": prompt}]
     response = http.post(CHAT, json={"model": model, "messages": messages, **options})
     assert response.status_code == 200, response.text
@@ -113,9 +111,7 @@ def test_tools_are_called_when_asked_for(http: httpx.Client, prompt: str, called
 
 def test_tool_choice_none_and_required(http: httpx.Client) -> None:
     """none calls nothing though asked; required calls though not asked."""
-    assert (
-        "tool_calls" not in chat(http, "天气", tools=[WEATHER], tool_choice="none")["choices"][0]["message"]
-    )
+    assert "tool_calls" not in chat(http, "天气", tools=[WEATHER], tool_choice="none")["choices"][0]["message"]
     assert chat(http, "joke", tools=[WEATHER], tool_choice="required")["choices"][0]["message"]["tool_calls"]
 
 
@@ -140,9 +136,7 @@ def test_tool_result_is_used(http: httpx.Client) -> None:
 
 def test_json_object_mode(http: httpx.Client) -> None:
     """json_object gives one JSON object."""
-    assert isinstance(
-        json.loads(text(chat(http, "用 JSON 回答", response_format={"type": "json_object"}))), dict
-    )
+    assert isinstance(json.loads(text(chat(http, "用 JSON 回答", response_format={"type": "json_object"}))), dict)
 
 
 SCHEMAS: list[dict[str, Any]] = [

@@ -216,9 +216,7 @@ def test_dashscope_client_tools_and_thinking(native: Client) -> None:
 
 async def test_dashscope_async_client(emulator: Emulator) -> None:
     """The async client of the second generation reads a plain answer."""
-    async with AsyncClient(
-        protocol="native", base_url=emulator.native_url, api_key=emulator.api_key
-    ) as client:
+    async with AsyncClient(protocol="native", base_url=emulator.native_url, api_key=emulator.api_key) as client:
         answer: Any = await client.chat.completions.create(model="qwen-plus", messages=MESSAGES)
     assert "你好" in answer.choices[0].message.content
 

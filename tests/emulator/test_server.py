@@ -18,7 +18,7 @@ from qonduit_emulator import DEFAULT_API_KEY, Emulator, create_app, serve
 from qonduit_emulator._exchange import ChatRequest, Delta, FinishDelta, TextDelta, Usage
 from qonduit_emulator._gate import Call, Settle, Stage
 from qonduit_emulator._refusal import Refusal, internal_error
-from qonduit_emulator._server import _listen, _serve
+from qonduit_emulator._server import listen, serve_until
 
 CHAT = {"model": "qwen-plus", "messages": [{"role": "user", "content": "hi"}]}
 
@@ -183,7 +183,7 @@ class _Embedded:
         self._ready = threading.Event()
 
     def __enter__(self) -> str:
-        listener = _listen("127.0.0.1", 0)
+        listener = listen("127.0.0.1", 0)
         self._thread = threading.Thread(target=asyncio.run, args=(self._main(listener),))
         self._thread.start()
         self._ready.wait()
@@ -192,7 +192,7 @@ class _Embedded:
     async def _main(self, listener: socket.socket) -> None:
         self._loop, self._stopping = asyncio.get_running_loop(), asyncio.Event()
         with listener:
-            await _serve(self._app, listener, self._stopping, self._ready.set)  # type: ignore[arg-type]
+            await serve_until(self._stopping, self._app, listener, self._ready.set)  # type: ignore[arg-type]
 
     def __exit__(self, *_: object) -> None:
         self._loop.call_soon_threadsafe(self._stopping.set)
@@ -219,9 +219,7 @@ def test_client_that_leaves_settles_the_call() -> None:
     """When the client goes away in mid-stream the backend is closed and the call settled once."""
     backend, slot = _Endless(), _Slot()
     with _Embedded(create_app(backend=backend, checks=(slot,))) as url:
-        with httpx.stream(
-            "POST", url, json={**CHAT, "stream": True}, headers=HEADERS, trust_env=False
-        ) as response:
+        with httpx.stream("POST", url, json={**CHAT, "stream": True}, headers=HEADERS, trust_env=False) as response:
             next(response.iter_raw())
         assert slot.given_back.wait(5)
         assert backend.closed.wait(5)
