@@ -98,11 +98,11 @@ class HttpTransport:
         return request_of(httpx, wire.method, wire.url, headers, wire.content, self._profile.connect_timeout, deadline)
 
     def _opened(self, wire: WireRequest, status: int, pairs: RawHeaders, body: Any) -> HttpStream:
-        """An answer's head; refuses what was not asked for."""
-        headers = Headers(pairs)
-        return HttpStream(wire, self._profile, status, headers, body)
+        return HttpStream(wire, self._profile, status, Headers(pairs), body)
 
-    def _check(self, stream: HttpStream) -> None:
+    @staticmethod
+    def _check(stream: HttpStream) -> None:
+        """Refuse an encoding that was not asked for."""
         encoding = stream.headers.get("content-encoding", "identity")
         if encoding.strip().lower() not in {"", "identity"}:
             raise ProtocolError(

@@ -593,3 +593,4 @@ def test_a_lost_stream_that_had_ended_is_no_orphan() -> None:
     for _ in client.chat.completions.create(messages=MESSAGES, stream=True):
         pass
     gc.collect()
+    assert not client._orphans
