@@ -106,10 +106,15 @@ def _fields_at(location: tuple[Any, ...], model: type[BaseModel]) -> Iterable[st
     """The names that are known at a place; a place inside a list or a mapping of models is its model's."""
     current: Any = model
     for part in location:
-        field = getattr(current, "model_fields", {}).get(part)
+        field = _fields_of(current).get(part)
         if field is not None:
             current = _model_of(field.annotation) or current
-    return getattr(current, "model_fields", {})
+    return _fields_of(current)
+
+
+def _fields_of(model: Any) -> dict[str, Any]:
+    """The fields by the names that an input has for them."""
+    return {field.alias or name: field for name, field in getattr(model, "model_fields", {}).items()}
 
 
 def _model_of(annotation: Any) -> Any:
