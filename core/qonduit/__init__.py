@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from qonduit.chunk import ChatChunk
     from qonduit.client import AsyncClient, Client
     from qonduit.cost import Cost, CostPart
+    from qonduit.embeddings import Embedding, EmbeddingRequest, EmbeddingResponse
     from qonduit.errors import (
         APIConnectionError,
         APIError,
@@ -38,10 +39,16 @@ if TYPE_CHECKING:
     from qonduit.hookspecs import hookimpl
     from qonduit.messages import Message, ToolCall
     from qonduit.middlewares import Middleware, middleware
+    from qonduit.model_list import ListedModel, ModelList, ModelsRequest
+    from qonduit.models import Model, ModelTable
     from qonduit.profile import Profile
-    from qonduit.request import ChatRequest
-    from qonduit.response import ChatResponse
+    from qonduit.request import ChatRequest, Request
+    from qonduit.rerank import RerankRequest, RerankResponse, RerankResult
+    from qonduit.response import ChatResponse, Response
+    from qonduit.search import Search, SearchResult
     from qonduit.streams import AsyncStream, Stream
+    from qonduit.token_count import TokenCount, TokenCountRequest
+    from qonduit.tools import Tool, arun_tools, run_tools, tool
     from qonduit.usage import Usage
     from qonduit.wire import WireRequest, WireResponse
 
@@ -50,6 +57,7 @@ _MODULES = {
     "qonduit.chunk": ("ChatChunk",),
     "qonduit.client": ("AsyncClient", "Client"),
     "qonduit.cost": ("Cost", "CostPart"),
+    "qonduit.embeddings": ("Embedding", "EmbeddingRequest", "EmbeddingResponse"),
     "qonduit.errors": (
         "APIConnectionError",
         "APIError",
@@ -75,10 +83,16 @@ _MODULES = {
     "qonduit.hookspecs": ("hookimpl",),
     "qonduit.messages": ("Message", "ToolCall"),
     "qonduit.middlewares": ("Middleware", "middleware"),
+    "qonduit.model_list": ("ListedModel", "ModelList", "ModelsRequest"),
+    "qonduit.models": ("Model", "ModelTable"),
     "qonduit.profile": ("Profile",),
-    "qonduit.request": ("ChatRequest",),
-    "qonduit.response": ("ChatResponse",),
+    "qonduit.request": ("ChatRequest", "Request"),
+    "qonduit.rerank": ("RerankRequest", "RerankResponse", "RerankResult"),
+    "qonduit.response": ("ChatResponse", "Response"),
+    "qonduit.search": ("Search", "SearchResult"),
     "qonduit.streams": ("AsyncStream", "Stream"),
+    "qonduit.token_count": ("TokenCount", "TokenCountRequest"),
+    "qonduit.tools": ("Tool", "arun_tools", "run_tools", "tool"),
     "qonduit.usage": ("Usage",),
     "qonduit.wire": ("WireRequest", "WireResponse"),
 }
@@ -106,10 +120,18 @@ __all__ = [
     "ContentFilterError",
     "Cost",
     "CostPart",
+    "Embedding",
+    "EmbeddingRequest",
+    "EmbeddingResponse",
     "InternalServerError",
+    "ListedModel",
     "Message",
     "Middleware",
     "MissingCredentialsError",
+    "Model",
+    "ModelList",
+    "ModelTable",
+    "ModelsRequest",
     "NotFoundError",
     "PermissionDeniedError",
     "PluginError",
@@ -118,16 +140,29 @@ __all__ = [
     "QonduitError",
     "QuotaExhaustedError",
     "RateLimitError",
+    "Request",
+    "RerankRequest",
+    "RerankResponse",
+    "RerankResult",
+    "Response",
+    "Search",
+    "SearchResult",
     "ServiceUnavailableError",
     "Stream",
     "StreamInterruptedError",
+    "TokenCount",
+    "TokenCountRequest",
+    "Tool",
     "ToolCall",
     "Usage",
     "WireRequest",
     "WireResponse",
     "__version__",
+    "arun_tools",
     "hookimpl",
     "middleware",
+    "run_tools",
+    "tool",
 ]
 
 

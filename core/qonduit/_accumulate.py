@@ -9,19 +9,21 @@ from qonduit.chunk import ChatChunk, ChunkChoice
 from qonduit.errors import ProtocolError
 from qonduit.messages import FunctionCall, Message, ToolCall, ToolCallDelta
 from qonduit.response import ChatResponse, Choice
+from qonduit.search import Search
 from qonduit.usage import Usage
 
 
 class Accumulator:
     """Takes chunks as they pass; `response` gives the answer so far."""
 
-    __slots__ = ("_choices", "created", "id", "model", "usage")
+    __slots__ = ("_choices", "created", "id", "model", "search", "usage")
 
     def __init__(self) -> None:
         self.id: str | None = None
         self.model: str | None = None
         self.created: int | None = None
         self.usage: Usage | None = None
+        self.search: Search | None = None
         self._choices: dict[int, _ChoiceParts] = {}
 
     def add(self, chunks: Iterable[ChatChunk]) -> None:
@@ -31,6 +33,8 @@ class Accumulator:
                 self.id, self.model, self.created = chunk.id, chunk.model, chunk.created
             if chunk.usage is not None:
                 self.usage = chunk.usage
+            if chunk.search is not None:
+                self.search = chunk.search
             for choice in chunk.choices:
                 try:
                     parts = self._choices[choice.index]
@@ -44,6 +48,7 @@ class Accumulator:
         return ChatResponse(
             **{"id": self.id, "model": self.model, "created": self.created, "usage": self.usage, **fields},
             choices=choices,
+            search=self.search,
         )
 
 

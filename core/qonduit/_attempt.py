@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from typing import Any
+from urllib.parse import urlsplit
 
 from pydantic_core import PydanticSerializationError
 
@@ -19,14 +19,15 @@ from qonduit.errors import (
     APIConnectionError,
     APIError,
     APITimeoutError,
+    AuthenticationError,
     BadRequestError,
     PluginError,
     ProtocolError,
     QonduitError,
     StreamInterruptedError,
 )
-from qonduit.parts import Resend, StreamDecoder, WireStream
-from qonduit.request import ChatRequest
+from qonduit.parts import AuthFlow, Resend, StreamDecoder, Transport, WireStream
+from qonduit.request import Request
 from qonduit.response import ChatResponse
 from qonduit.route import Route
 from qonduit.wire import WireRequest, WireResponse
@@ -39,21 +40,21 @@ DRAIN_SECONDS = 0.1
 def attempting(route: Route) -> Step:
     """The step that makes one attempt on `route`."""
 
-    def step(call: Call, request: ChatRequest) -> Flow:
+    def step(call: Call, request: Request) -> Flow:
         try:
-            wire = _build(route, request)
+            wire = build(route, request)
+            warnings = _warnings(route, wire) if wire.unsupported or wire.warnings else ()
             try:
-                response = yield from _exchange(route, call, request, wire)
+                response = yield from _exchange(route, call, request, wire, warnings)
             except Resend as resend:
                 try:
-                    response = yield from _exchange(route, call, request, resend.request)
+                    response = yield from _exchange(route, call, request, resend.request, (*warnings, resend.warning))
                 except Resend:
                     raise BadRequestError(
                         f"{route.profile.provider} refused the request where its model was looked for first, and then "
                         f"again: {resend.warning} Check the model's name and the base URL.",
                         status_code=400,
                     ) from None
-                response = response.replace(warnings=(*response.warnings, resend.warning))
         except APIError as error:
             _complete(error, route, call, request)
             raise
@@ -62,7 +63,24 @@ def attempting(route: Route) -> Step:
     return step
 
 
-def _build(route: Route, request: ChatRequest) -> WireRequest:
+def _warnings(route: Route, wire: WireRequest) -> tuple[str, ...]:
+    """What was bent in building the request, for the response. Raises: BadRequestError, as the profile says."""
+    names = wire.unsupported
+    if names:
+        provider, policy = route.profile.provider, route.profile.unsupported
+        if policy == "error":
+            raise BadRequestError(
+                f"The request was not sent: provider '{provider}' takes no {', '.join(names)}. "
+                'Leave it out, or set unsupported = "warn" in the profile.'
+            )
+        if policy == "warn":
+            left_out = (f"Provider '{provider}' takes no {name}; it was left out." for name in names)
+            return (*left_out, *wire.warnings)
+    return wire.warnings
+
+
+def build(route: Route, request: Request) -> WireRequest:
+    """The wire form of `request` on `route`. Raises: BadRequestError; PluginError for a builder that fails."""
     try:
         return route.request_builder.build(request)
     except QonduitError:
@@ -87,8 +105,10 @@ def _broken(route: Route, part: str, error: Exception) -> PluginError:
     )
 
 
-def _complete(error: APIError, route: Route, call: Call, request: ChatRequest) -> None:
+def _complete(error: APIError, route: Route, call: Call, request: Request) -> None:
     """Say on an error what its part could not know."""
+    if isinstance(error, AuthenticationError) and error.attempts == 0:
+        error.add_reason(f"The key was sent to {urlsplit(route.profile.base_url).netloc}.")
     if error.provider is None:
         error.provider = route.profile.provider
     if error.model is None:
@@ -99,21 +119,22 @@ def _complete(error: APIError, route: Route, call: Call, request: ChatRequest) -
         error.outcome = "not_sent"
 
 
-def _exchange(route: Route, call: Call, request: ChatRequest, wire: WireRequest) -> Flow:
-    """Send `wire` and give the answer."""
+def _exchange(route: Route, call: Call, request: Request, wire: WireRequest, warnings: tuple[str, ...]) -> Flow:
+    """Send `wire` and give the answer, with `warnings` before its own."""
     timeout = request.timeout if request.timeout is not None else route.profile.timeout
     deadline = time.monotonic() + timeout
     if call.deadline is not None and call.deadline < deadline:
         deadline = call.deadline
     transport = route.transport
     if wire.stream:
-        stream = yield from _authorized(route, wire, transport.stream, transport.astream, deadline)
-        return (yield from _Reader(route, call, request, wire, stream, timeout).read(deadline))
-    answer = yield from _authorized(route, wire, transport.send, transport.asend, deadline)
-    return (yield from _answer(route, call, request, answer))
+        stream = yield from _authorized(transport, route.auth.flow(wire), deadline)
+        return (yield from _Reader(route, call, request, wire, stream, timeout, warnings).read(deadline))
+    answer = yield from _authorized(transport, route.auth.flow(wire), deadline)
+    answer = WireResponse(answer.status, answer.headers, answer.content, wire)  # the request without credentials
+    return (yield from _answer(route, call, request, answer, warnings))
 
 
-def _answer(route: Route, call: Call, request: ChatRequest, answer: WireResponse) -> Flow:
+def _answer(route: Route, call: Call, request: Request, answer: WireResponse, warnings: tuple[str, ...]) -> Flow:
     """What a whole answer means; replayed where the caller wants a stream."""
     normalizer = route.response_normalizer
     if not 200 <= answer.status < 300:
@@ -124,16 +145,15 @@ def _answer(route: Route, call: Call, request: ChatRequest, answer: WireResponse
         raise
     except Exception as error:
         raise _broken(route, "response normalizer", error) from error
+    if warnings:
+        response = response.replace(warnings=(*warnings, *response.warnings))
     if call.streamed:
         response = yield from deliver(call, replay(response, usage=request.wants_usage_chunk), response)
     return response
 
 
-def _authorized(
-    route: Route, wire: WireRequest, send: Callable[..., Any], asend: Callable[..., Any], deadline: float
-) -> Flow:
-    """Send `wire` with its credentials; once more when auth asks for it after it has seen the answer."""
-    flow = route.auth.flow(wire)
+def _authorized(transport: Transport, flow: AuthFlow, deadline: float) -> Flow:
+    """Send what auth yields, until it has nothing more to send; the last answer."""
     item: Any = next(flow)
     while True:
         if item.__class__ is Effect:
@@ -144,14 +164,16 @@ def _authorized(
             else:
                 item = flow.send(value)
             continue
-        answer = yield Effect(send, asend, (item, deadline))
-        if wire.stream is False:
-            answer = WireResponse(answer.status, answer.headers, answer.content, wire)
+        streamed = item.stream
+        if streamed:
+            answer = yield Effect(transport.stream, transport.astream, (item, deadline))
+        else:
+            answer = yield Effect(transport.send, transport.asend, (item, deadline))
         try:
             item = flow.send(answer)
         except StopIteration:
             return answer
-        if wire.stream:
+        if streamed:
             yield Effect(answer.close, answer.aclose)
 
 
@@ -162,16 +184,18 @@ class _Reader:
         self,
         route: Route,
         call: Call,
-        request: ChatRequest,
+        request: Request,
         wire: WireRequest,
         stream: WireStream,
         timeout: float,
+        warnings: tuple[str, ...],
     ) -> None:
         self._route = route
         self._call = call
         self._request = request
         self._stream = stream
         self._timeout = timeout
+        self._warnings = warnings
         self._head = WireResponse(stream.status, stream.headers, b"", wire)
         self._accumulator = Accumulator()
         self._received: list[bytes] = []
@@ -185,7 +209,8 @@ class _Reader:
                 raise self._route.response_normalizer.error((yield from self._whole(deadline)))
             if "json" in stream.headers.get("content-type", ""):
                 # A server that answers unstreamed, or with an error, in place of a stream.
-                return (yield from _answer(self._route, self._call, self._request, (yield from self._whole(deadline))))
+                answer = yield from self._whole(deadline)
+                return (yield from _answer(self._route, self._call, self._request, answer, self._warnings))
             decoder = self._route.response_normalizer.decoder(self._request, self._head)
             response = yield from self._chunks(decoder, deadline)
         except GeneratorExit:
@@ -228,6 +253,8 @@ class _Reader:
                         raise
                     failure = error  # raised once what came before it has been given
                 if chunks:
+                    if call.first_chunk is None:
+                        call.first_chunk = time.monotonic()
                     add(chunks)
                     if not wants_usage:
                         chunks = _without_usage(chunks)
@@ -293,7 +320,7 @@ class _Reader:
             request_id=decoder.request_id,
             provider=self._route.profile.provider,
             complete=complete,
-            warnings=tuple(decoder.warnings),
+            warnings=(*self._warnings, *decoder.warnings),
             status_code=self._head.status,
             content=tuple(self._received),
         )

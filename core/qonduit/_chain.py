@@ -17,12 +17,12 @@ from qonduit.chunk import ChatChunk
 from qonduit.effects import Effect, Flow, Left
 from qonduit.errors import PluginError, QonduitError
 from qonduit.middlewares import Middleware
-from qonduit.request import ChatRequest
-from qonduit.response import ChatResponse
+from qonduit.request import Request
+from qonduit.response import ChatResponse, Response
 
 logger = logging.getLogger("qonduit")
 
-Step: TypeAlias = Callable[[Call, ChatRequest], Flow]
+Step: TypeAlias = Callable[[Call, Request], Flow]
 OnBatch: TypeAlias = Callable[[list[ChatChunk]], list[ChatChunk]]
 
 
@@ -42,13 +42,13 @@ class _Layer:
         self._handles_chunks = middleware.stream != "observe"
         self._failures = 0
 
-    def __call__(self, call: Call, request: ChatRequest) -> Flow:
+    def __call__(self, call: Call, request: Request) -> Flow:
         call.request = request
         generator = self._middleware.function(call)
         value: Any = None
         error: BaseException | None = None  # to be thrown into the generator
         outcome: BaseException | None = None  # the inner flow's error, while the generator has not replaced it
-        response: ChatResponse | None = None  # the inner flow's answer
+        response: Response | None = None  # the inner flow's answer
         held: list[ChatChunk] = []
         while True:
             try:
@@ -74,7 +74,7 @@ class _Layer:
                     error = failed
                     if not isinstance(failed, Exception):
                         outcome = failed
-            elif isinstance(item, ChatRequest):
+            elif isinstance(item, Request):
                 if outcome is not None or response is not None or call.committed:
                     self._check_again(call, outcome)
                     held.clear()
@@ -106,8 +106,8 @@ class _Layer:
     def _annotated(
         self,
         call: Call,
-        request: ChatRequest,
-        response: ChatResponse | None,
+        request: Request,
+        response: Response | None,
         answer: Any,
         held: list[ChatChunk],
     ) -> Flow:
@@ -127,7 +127,7 @@ class _Layer:
             return accumulated(held, answer)
         return answer
 
-    def _enter(self, call: Call, request: ChatRequest, held: list[ChatChunk]) -> Flow:
+    def _enter(self, call: Call, request: Request, held: list[ChatChunk]) -> Flow:
         """The inner flow, with what this layer does to its chunks."""
         flow = self._inner(call, request)
         if self._middleware.stream == "buffer":
@@ -154,11 +154,12 @@ class _Layer:
         held.extend(changed)
         return changed
 
-    def _checked(self, call: Call, response: ChatResponse | None, answer: Any) -> ChatResponse:
+    def _checked(self, call: Call, response: Response | None, answer: Any) -> Response:
         """What the layer answers, by its contract."""
-        if not isinstance(answer, ChatResponse):
+        expected = call.request.response_type
+        if not isinstance(answer, expected):
             got = "nothing" if answer is None else type(answer).__name__
-            raise self._broken(f"returned {got} and had no response; expected a ChatResponse")
+            raise self._broken(f"returned {got} and had no response; expected a {expected.__name__}")
         observed = call.streamed and response is not None and self._middleware.stream == "observe"
         if observed and not self._unchanged(response, answer):
             raise self._broken(
@@ -168,10 +169,12 @@ class _Layer:
         return answer
 
     @staticmethod
-    def _unchanged(response: ChatResponse | None, answer: ChatResponse) -> bool:
-        return response is not None and (
-            answer is response or (answer.choices == response.choices and answer.usage == response.usage)
-        )
+    def _unchanged(response: Response | None, answer: Response) -> bool:
+        if answer is response:
+            return True
+        if not isinstance(response, ChatResponse) or not isinstance(answer, ChatResponse):
+            return False
+        return answer.choices == response.choices and answer.usage == response.usage
 
     def _check_again(self, call: Call, outcome: BaseException | None) -> None:
         if outcome is not None and not isinstance(outcome, Exception):
@@ -235,7 +238,7 @@ def pump(flow: Flow, *, on_batch: OnBatch, thrown: BaseException | None = None) 
             error = raised
 
 
-def deliver(call: Call, chunks: Sequence[ChatChunk], response: ChatResponse) -> Flow:
+def deliver(call: Call, chunks: Sequence[ChatChunk], response: Response) -> Flow:
     """Deliver the chunks of a whole answer, one by one; left early, the answer is marked incomplete."""
     call.committed = True
     for position, chunk in enumerate(chunks, start=1):
@@ -248,7 +251,7 @@ def deliver(call: Call, chunks: Sequence[ChatChunk], response: ChatResponse) -> 
     return response
 
 
-def accumulated(chunks: Iterable[ChatChunk], response: ChatResponse) -> ChatResponse:
+def accumulated(chunks: Iterable[ChatChunk], response: Response) -> Response:
     """`response` with the choices that `chunks` make: what a transforming layer has delivered."""
     accumulator = Accumulator()
     accumulator.add(chunks)

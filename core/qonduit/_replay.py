@@ -6,15 +6,18 @@ from collections.abc import Iterator
 
 from qonduit.chunk import ChatChunk, ChunkChoice
 from qonduit.messages import Delta, FunctionCallDelta, ToolCallDelta
-from qonduit.response import ChatResponse, Choice
+from qonduit.response import ChatResponse, Choice, Response
 
 PIECE = 24
 """Characters of text in one chunk."""
 
 
-def replay(response: ChatResponse, *, usage: bool) -> list[ChatChunk]:
-    """The chunks of `response`; with `usage`, a last one that carries only the usage."""
+def replay(response: Response, *, usage: bool) -> list[ChatChunk]:
+    """The chunks of `response`, the answer to a chat call; with `usage`, a last one that carries only the usage."""
+    assert isinstance(response, ChatResponse)  # only chat calls are streamed
     chunks = [_chunk(response, piece) for choice in response.choices for piece in _pieces(choice)]
+    if response.search is not None and chunks:
+        chunks[0] = chunks[0].model_copy(update={"search": response.search})
     if usage:
         chunks.append(_chunk(response, None))
     return chunks

@@ -18,8 +18,8 @@ from qonduit._chain import Step, pump
 from qonduit.call import Call
 from qonduit.effects import Effect, Flow, aadvance, advance
 from qonduit.errors import APIError, PluginError
-from qonduit.request import ChatRequest
-from qonduit.response import ChatResponse
+from qonduit.request import Request
+from qonduit.response import Response
 from qonduit.retry import MAX_RETRY_AFTER
 from qonduit.route import Route
 
@@ -31,7 +31,7 @@ UNKNOWN_WARNING = (
 def retrying(route: Route, attempt: Step) -> Step:
     """`attempt`, tried again as the route's policy decides."""
 
-    def step(call: Call, request: ChatRequest) -> Flow:
+    def step(call: Call, request: Request) -> Flow:
         call.attempt = 1
         try:
             if not call.streamed:
@@ -53,6 +53,7 @@ def retrying(route: Route, attempt: Step) -> Step:
 
         def again() -> Flow:
             call.attempt += 1
+            call.first_chunk = None
             return attempt(call, request)
 
         flow, outcome = yield Effect(_run, _arun, (again, decision, first))
@@ -148,10 +149,11 @@ class _Decision:
         if not self._route.retry_budget.take():
             error.add_reason("Not tried again: the retry budget of this client is used up; the provider keeps failing.")
             return None
+        self._call.retry_delay, self._call.retry_reason = delay, type(error).__name__
         return delay
 
 
-def _run(again: Callable[[], Flow], decision: _Decision, first: APIError) -> tuple[Flow, ChatResponse | list[Any]]:
+def _run(again: Callable[[], Flow], decision: _Decision, first: APIError) -> tuple[Flow, Response | list[Any]]:
     import stamina  # noqa: PLC0415  # only a call that failed pays for it
 
     failed: APIError | None = first
@@ -165,9 +167,7 @@ def _run(again: Callable[[], Flow], decision: _Decision, first: APIError) -> tup
     raise PluginError("stamina ended without an answer or an error.")  # pragma: no cover
 
 
-async def _arun(
-    again: Callable[[], Flow], decision: _Decision, first: APIError
-) -> tuple[Flow, ChatResponse | list[Any]]:
+async def _arun(again: Callable[[], Flow], decision: _Decision, first: APIError) -> tuple[Flow, Response | list[Any]]:
     import stamina  # noqa: PLC0415
 
     failed: APIError | None = first

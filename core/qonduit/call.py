@@ -14,7 +14,7 @@ from qonduit.effects import Effect
 
 if TYPE_CHECKING:
     from qonduit.profile import Profile
-    from qonduit.request import ChatRequest
+    from qonduit.request import Request
 
 T = TypeVar("T")
 
@@ -36,21 +36,27 @@ class Call:
         state: a dict of this call's own, shared by its layers.
         started: `clock()` when the call began.
         committed: whether chunks have been passed on and no layer holds them back: nothing is tried again then.
+        first_chunk: `clock()` when the first chunk of a stream had been decoded; None before, and without a stream.
+        retry_delay: seconds that the attempt under way was waited for; None for the first.
+        retry_reason: why it is made: the name of the error of the attempt before.
     """
 
     __slots__ = (
         "attempt",
         "committed",
         "deadline",
+        "first_chunk",
         "profile",
         "request",
+        "retry_delay",
+        "retry_reason",
         "started",
         "state",
         "streamed",
         "tags",
     )
 
-    def __init__(self, request: ChatRequest, profile: Profile, tags: dict[str, str]) -> None:
+    def __init__(self, request: Request, profile: Profile, tags: dict[str, str]) -> None:
         self.request = request
         self.profile = profile
         self.streamed = request.stream
@@ -58,6 +64,9 @@ class Call:
         self.tags = {**tags, **request.tags} if tags else request.tags
         self.state: dict[str, Any] = {}
         self.committed = False
+        self.first_chunk: float | None = None
+        self.retry_delay: float | None = None
+        self.retry_reason: str | None = None
         self.started = time.monotonic()
         seconds = request.deadline if request.deadline is not None else profile.deadline
         self.deadline = None if seconds is None else self.started + seconds

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from qonduit.messages import Delta
+from qonduit.search import Search
 from qonduit.usage import Usage
 from qonduit.value import Value
 
@@ -22,7 +23,7 @@ class ChatChunk(Value):
     """One chunk of a streamed answer.
 
     `choices` is never empty, unless the caller asked for usage by `stream_options`: then a last chunk has no choice
-    and carries `usage`.
+    and carries `usage`. `search` stands on the chunk with which the pages that were found have come.
     """
 
     id: str | None = None
@@ -30,3 +31,4 @@ class ChatChunk(Value):
     created: int | None = None
     choices: tuple[ChunkChoice, ...] = ()
     usage: Usage | None = None
+    search: Search | None = None

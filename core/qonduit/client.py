@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import sys
 import threading
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from types import TracebackType
-from typing import Any, Literal, Self, Unpack, overload
+from typing import TYPE_CHECKING, Any, Self, Unpack, cast
 
 from qonduit._attempt import attempting
 from qonduit._chain import Step, compose
@@ -15,22 +15,34 @@ from qonduit._defaults import Defaults
 from qonduit._orphans import Orphans
 from qonduit._plugins import PluginLike, Plugins
 from qonduit._retry import retrying
+from qonduit._routing import routing
 from qonduit.call import Call
-from qonduit.chunk import ChatChunk
 from qonduit.credentials import KeySource, resolve
 from qonduit.effects import Flow, aadvance, advance
 from qonduit.errors import BadRequestError, ConfigurationError
 from qonduit.middlewares import Middleware, ordered
 from qonduit.profile import Profile
-from qonduit.request import ChatParameters, ChatRequest, MessageLike
+from qonduit.request import MessageLike, Parameters, Request
 from qonduit.resolution import changed_profile, resolve_profile
-from qonduit.response import ChatResponse
+from qonduit.resources import (
+    AsyncChat,
+    AsyncEmbeddings,
+    AsyncModels,
+    AsyncRerank,
+    Chat,
+    Embeddings,
+    Models,
+    Rerank,
+)
+from qonduit.response import Response
 from qonduit.route import Route
-from qonduit.streams import AsyncStream, Stream
+
+if TYPE_CHECKING:
+    from qonduit.token_count import TokenCount
 
 
 class _ClientBase:
-    """What both clients are: a route, its middleware composed once, and the streams that nobody closed."""
+    """What both clients are: routes, their middleware composed once, and the streams that nobody closed."""
 
     def __init__(
         self,
@@ -48,6 +60,7 @@ class _ClientBase:
         max_retries: int | None = None,
         http_client: Any = None,
         plugins: Sequence[PluginLike] | None = None,
+        models: Mapping[str, Mapping[str, Any]] | None = None,
         config: str | os.PathLike[str] | None = None,
         tags: Mapping[str, str] | None = None,
     ) -> None:
@@ -66,6 +79,7 @@ class _ClientBase:
             max_retries: 0 to 5.
             http_client: a client of httpx or httpx2 to send with; it is never closed by qonduit.
             plugins: names, `(name, options)` pairs, plugin objects or middleware, outermost first, for the profile's.
+            models: rows over the provider's model table, by model; see `qonduit.models.Model`.
             config: a configuration file.
             tags: labels of every call, for logs and costs.
 
@@ -83,42 +97,57 @@ class _ClientBase:
             "deadline": deadline,
             "max_retries": max_retries,
         }
-        resolved = resolve_profile(profile, arguments, config=config, plugins=plugins)
-        chosen = resolved.profile
-        self._plugins = Plugins(Defaults(http_client), (chosen.provider, resolved.provider), resolved.plugins)
-        self._layers = ordered(self._plugins.middleware(chosen))
+        resolved = resolve_profile(profile, arguments, config=config, plugins=plugins, models=models)
+        self._profile = resolved.profile
         self._tags = dict(tags or {})
         self._orphans = Orphans()
         self._shared = False
         self._closed = threading.Event()  # shared with the clients of `with_options`
+        # Each route has a manager and parts of its own, so that a plugin may give each its own auth or transport.
+        self._plugins = [
+            Plugins(Defaults(http_client), (route.profile.provider, route.provider), route.plugins)
+            for route in resolved.routes or (resolved,)
+        ]
+        self._layers = [
+            ordered(plugins.middleware(route.profile))
+            for plugins, route in zip(self._plugins, resolved.routes or (resolved,), strict=True)
+        ]
         self._use(
-            Route(
-                profile=chosen,
-                auth=self._plugins.auth(chosen, resolved.credentials),
-                request_builder=self._plugins.request_builder(chosen),
-                transport=self._plugins.transport(chosen),
-                response_normalizer=self._plugins.response_normalizer(chosen),
-                retry_policy=self._plugins.retry_policy(chosen),
-            )
+            [
+                Route(
+                    profile=route.profile,
+                    auth=plugins.auth(route.profile, route.credentials),
+                    request_builder=plugins.request_builder(route.profile),
+                    transport=plugins.transport(route.profile),
+                    response_normalizer=plugins.response_normalizer(route.profile),
+                    retry_policy=plugins.retry_policy(route.profile),
+                )
+                for plugins, route in zip(self._plugins, resolved.routes or (resolved,), strict=True)
+            ]
         )
 
-    def _use(self, route: Route) -> None:
+    def _use(self, routes: list[Route]) -> None:
         """Compose the way of a call."""
-        self._route = route
-        self._step: Step = compose(
-            _scope(self._layers, "call"),
-            retrying(route, compose(_scope(self._layers, "attempt"), attempting(route))),
+        self._routes = routes
+        self._way: Step = routing(
+            [
+                (route, retrying(route, compose(_scope(layers, "attempt"), attempting(route))))
+                for route, layers in zip(routes, self._layers, strict=True)
+            ]
         )
+        self._outer = _scope(self._layers[0], "call")
+        self._step: Step = compose(self._outer, self._way)
+        self._others: Step | None = None
 
     @property
     def profile(self) -> Profile:
         """The settings that this client resolved to; without the key."""
-        return self._route.profile
+        return self._profile
 
     @property
     def middleware(self) -> tuple[Middleware, ...]:
         """The active middleware, outermost first."""
-        return tuple(self._layers)
+        return tuple(self._layers[0])
 
     def with_options(
         self,
@@ -141,51 +170,49 @@ class _ClientBase:
             )
             if value is not None
         }
-        route = self._route
         credentials = None if api_key is None else resolve(api_key, "api_key", {})
         if credentials is not None:
             changes["key_id"] = credentials.key_id
-        profile = changed_profile(route.profile, changes) if changes else route.profile
-        auth = route.auth if credentials is None else self._plugins.auth(profile, credentials)
         other = type(self).__new__(type(self))
         other.__dict__.update(self.__dict__)
         other._shared = True  # of the same class
         other._tags = {**self._tags, **(tags or {})}
-        other._use(
-            Route(
-                profile=profile,
-                auth=auth,
-                request_builder=route.request_builder,
-                transport=route.transport,
-                response_normalizer=route.response_normalizer,
-                retry_policy=self._plugins.retry_policy(profile) if max_retries is not None else route.retry_policy,
-                retry_budget=route.retry_budget,
-            )
-        )
+        if changes:
+            other._profile = changed_profile(self._profile, changes)
+        routes: list[Route] = []
+        for route, plugins in zip(self._routes, self._plugins, strict=True):
+            profile = changed_profile(route.profile, changes) if changes else route.profile
+            auth = route.auth if credentials is None else plugins.auth(profile, credentials)
+            policy = plugins.retry_policy(profile) if max_retries is not None else route.retry_policy
+            routes.append(replace(route, profile=profile, auth=auth, retry_policy=policy))
+        other._use(routes)
         return other
 
-    def _start(self, messages: Iterable[MessageLike], stream: bool, parameters: Mapping[str, Any]) -> tuple[Call, Flow]:
-        """A call and its flow; nothing of it has run."""
+    def _begin(self, kind: type[Request], fields: dict[str, Any]) -> tuple[Call, Flow]:
+        """A call and its flow; nothing of it has run. Raises: BadRequestError, ConfigurationError."""
         if self._closed.is_set():
             raise ConfigurationError("This client is closed. Make a new one, or close it after its last call.")
-        if isinstance(messages, (str, bytes, Mapping)):
-            raise BadRequestError(
-                'The request was not sent: messages: expected a list, e.g. [{"role": "user", "content": "…"}].',
-                outcome="not_sent",
-            )
-        fields = {**parameters, "messages": messages, "stream": stream}
         if fields.get("tags", self) is None:
             del fields["tags"]
         if fields.get("model") is None:
-            fields["model"] = self._route.profile.model
-            if fields["model"] is None:
+            fields["model"] = self._profile.model
+            if fields["model"] is None and kind.needs_model:
                 raise BadRequestError(
                     "The request was not sent: model: is missing; name it in the call, the client or the profile.",
                     outcome="not_sent",
                 )
-        request = ChatRequest.of(fields)
-        call = Call(request, self._route.profile, self._tags)
-        return call, self._step(call, request)
+        request = kind.of(fields)
+        call = Call(request, self._profile, self._tags)
+        step = self._step if kind.operation == "chat" else self._other_step()
+        return call, step(call, request)
+
+    def _other_step(self) -> Step:
+        """The way of what is no chat: composed when it is first asked for."""
+        if self._others is None:
+            from qonduit._collect import collecting  # noqa: PLC0415  # only who asks for it pays for it
+
+            self._others = compose(self._outer, collecting(self._way))
+        return self._others
 
     def __reduce__(self) -> tuple[object, ...]:
         """Refused: a pickle would hold the key."""
@@ -194,12 +221,6 @@ class _ClientBase:
 
 def _scope(layers: Sequence[Middleware], scope: str) -> list[Middleware]:
     return [layer for layer in layers if layer.scope == scope]
-
-
-def _place() -> str:
-    """Where the caller called: the first frame outside of qonduit."""
-    frame = sys._getframe(2)  # the documented way to a caller's line that costs nothing
-    return f"{frame.f_code.co_filename}:{frame.f_lineno}"
 
 
 class Client(_ClientBase):
@@ -215,12 +236,43 @@ class Client(_ClientBase):
         """`client.chat.completions.create(…)`."""
         return Chat(self)
 
+    @property
+    def embeddings(self) -> Embeddings:
+        """`client.embeddings.create(…)`."""
+        return Embeddings(self)
+
+    @property
+    def rerank(self) -> Rerank:
+        """`client.rerank.create(…)`."""
+        return Rerank(self)
+
+    @property
+    def models(self) -> Models:
+        """`client.models.list()`."""
+        return Models(self)
+
+    def count_tokens(
+        self, *, messages: Iterable[MessageLike], model: str | None = None, **parameters: Unpack[Parameters]
+    ) -> TokenCount:
+        """How many tokens `messages` are, by the provider's own tokenizer. Raises: as `create` does."""
+        from qonduit.token_count import TokenCountRequest  # noqa: PLC0415  # only who asks for it pays for it
+
+        return cast("TokenCount", self._run(TokenCountRequest, {**parameters, "messages": messages, "model": model}))
+
+    def _run(self, kind: type[Request], fields: dict[str, Any]) -> Response:
+        """One call that is no stream."""
+        if self._orphans:
+            self._orphans.settle()
+        _, flow = self._begin(kind, fields)
+        return advance(flow)  # type: ignore[no-any-return]  # a flow without chunks ends with its response
+
     def close(self) -> None:
         """Settle what is open and close every connection. Idempotent."""
         self._orphans.settle()
         if not self._shared and not self._closed.is_set():
             self._closed.set()
-            self._route.transport.close()
+            for route in self._routes:
+                route.transport.close()
 
     def __enter__(self) -> Self:
         """The client itself."""
@@ -231,77 +283,6 @@ class Client(_ClientBase):
     ) -> None:
         """Close."""
         self.close()
-
-
-class Chat:
-    """`client.chat`."""
-
-    __slots__ = ("completions",)
-
-    def __init__(self, client: Client) -> None:
-        self.completions = Completions(client)
-
-
-class Completions:
-    """`client.chat.completions`."""
-
-    __slots__ = ("_client",)
-
-    def __init__(self, client: Client) -> None:
-        self._client = client
-
-    @overload
-    def create(
-        self,
-        *,
-        messages: Iterable[MessageLike],
-        stream: Literal[False] = False,
-        **parameters: Unpack[ChatParameters],
-    ) -> ChatResponse: ...
-
-    @overload
-    def create(
-        self, *, messages: Iterable[MessageLike], stream: Literal[True], **parameters: Unpack[ChatParameters]
-    ) -> Stream[ChatChunk]: ...
-
-    @overload
-    def create(
-        self, *, messages: Iterable[MessageLike], stream: bool, **parameters: Unpack[ChatParameters]
-    ) -> ChatResponse | Stream[ChatChunk]: ...
-
-    def create(
-        self, *, messages: Iterable[MessageLike], stream: bool = False, **parameters: Unpack[ChatParameters]
-    ) -> ChatResponse | Stream[ChatChunk]:
-        """Ask the model.
-
-        Args:
-            messages: mappings as OpenAI writes them, or messages of earlier answers.
-            stream: False gives the whole answer; True a `Stream`, once its first chunk has come.
-            parameters: see `ChatRequest`.
-
-        Raises: BadRequestError before anything is sent when the request is wrong; APIError and its kinds.
-        """
-        client = self._client
-        if client._orphans:  # of the same module
-            client._orphans.settle()
-        call, flow = client._start(messages, stream, parameters)
-        outcome = advance(flow)
-        if not stream:
-            return outcome  # type: ignore[no-any-return]  # a flow without chunks ends with its response
-        call.committed = True
-        return Stream(*_opened(flow, outcome), client._orphans, _place())
-
-
-def _opened(flow: Flow, outcome: Any) -> tuple[Flow, list[ChatChunk]]:
-    """A flow and its first chunks; a stream that had none has ended already."""
-    if outcome.__class__ is list:
-        return flow, outcome
-    return _returns(outcome), []
-
-
-def _returns(response: ChatResponse) -> Flow:
-    return response
-    yield
 
 
 class AsyncClient(_ClientBase):
@@ -318,6 +299,37 @@ class AsyncClient(_ClientBase):
         """`await client.chat.completions.create(…)`."""
         return AsyncChat(self)
 
+    @property
+    def embeddings(self) -> AsyncEmbeddings:
+        """`await client.embeddings.create(…)`."""
+        return AsyncEmbeddings(self)
+
+    @property
+    def rerank(self) -> AsyncRerank:
+        """`await client.rerank.create(…)`."""
+        return AsyncRerank(self)
+
+    @property
+    def models(self) -> AsyncModels:
+        """`await client.models.list()`."""
+        return AsyncModels(self)
+
+    async def count_tokens(
+        self, *, messages: Iterable[MessageLike], model: str | None = None, **parameters: Unpack[Parameters]
+    ) -> TokenCount:
+        """`Client.count_tokens`, async."""
+        from qonduit.token_count import TokenCountRequest  # noqa: PLC0415
+
+        fields = {**parameters, "messages": messages, "model": model}
+        return cast("TokenCount", await self._run(TokenCountRequest, fields))
+
+    async def _run(self, kind: type[Request], fields: dict[str, Any]) -> Response:
+        """One call that is no stream."""
+        if self._orphans:
+            await self._orphans.asettle()
+        _, flow = self._begin(kind, fields)
+        return await aadvance(flow)  # type: ignore[no-any-return]
+
     async def aclose(self) -> None:
         """Settle what is open and close every connection. Idempotent."""
         try:
@@ -325,7 +337,8 @@ class AsyncClient(_ClientBase):
         finally:
             if not self._shared and not self._closed.is_set():
                 self._closed.set()
-                await self._route.transport.aclose()
+                for route in self._routes:
+                    await route.transport.aclose()
 
     close = aclose
 
@@ -338,54 +351,3 @@ class AsyncClient(_ClientBase):
     ) -> None:
         """Close."""
         await self.aclose()
-
-
-class AsyncChat:
-    """`client.chat`, async."""
-
-    __slots__ = ("completions",)
-
-    def __init__(self, client: AsyncClient) -> None:
-        self.completions = AsyncCompletions(client)
-
-
-class AsyncCompletions:
-    """`client.chat.completions`, async."""
-
-    __slots__ = ("_client",)
-
-    def __init__(self, client: AsyncClient) -> None:
-        self._client = client
-
-    @overload
-    async def create(
-        self,
-        *,
-        messages: Iterable[MessageLike],
-        stream: Literal[False] = False,
-        **parameters: Unpack[ChatParameters],
-    ) -> ChatResponse: ...
-
-    @overload
-    async def create(
-        self, *, messages: Iterable[MessageLike], stream: Literal[True], **parameters: Unpack[ChatParameters]
-    ) -> AsyncStream[ChatChunk]: ...
-
-    @overload
-    async def create(
-        self, *, messages: Iterable[MessageLike], stream: bool, **parameters: Unpack[ChatParameters]
-    ) -> ChatResponse | AsyncStream[ChatChunk]: ...
-
-    async def create(
-        self, *, messages: Iterable[MessageLike], stream: bool = False, **parameters: Unpack[ChatParameters]
-    ) -> ChatResponse | AsyncStream[ChatChunk]:
-        """`Completions.create`, async."""
-        client = self._client
-        if client._orphans:
-            await client._orphans.asettle()
-        call, flow = client._start(messages, stream, parameters)
-        outcome = await aadvance(flow)
-        if not stream:
-            return outcome  # type: ignore[no-any-return]
-        call.committed = True
-        return AsyncStream(*_opened(flow, outcome), client._orphans, _place())

@@ -48,6 +48,8 @@ class ConfigurationFile(BaseModel):
 
     default: str | None = None
     profiles: dict[str, ProfileTable] = Field(default_factory=dict)
+    models: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    """`[models."NAME"]`: rows over the providers' model tables, for every profile."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

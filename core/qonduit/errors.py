@@ -29,7 +29,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 if TYPE_CHECKING:
-    from qonduit.response import ChatResponse
+    from datetime import datetime
+    from decimal import Decimal
+
+    from qonduit.response import Response
 
 Outcome: TypeAlias = Literal["not_sent", "rejected", "unknown"]
 """What is known of a failed attempt: it never left, the provider refused it, or it may have been done and billed."""
@@ -56,7 +59,39 @@ class PluginError(ConfigurationError):
 
 
 class BudgetExceededError(QonduitError):
-    """A budget does not allow the call. Raised by cost plugins before anything is sent."""
+    """A budget does not allow the call. Raised by cost plugins before anything is sent.
+
+    Attributes:
+        budget: the budget's name.
+        limit: how much it allows, in `currency`; None where the raiser did not say, like the rest.
+        spent: what is used up and set aside of it.
+        needed: what this call may cost at most.
+        currency: e.g. "CNY".
+        resets_at: when it begins anew; None when it does not.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        budget: str | None = None,
+        limit: Decimal | None = None,
+        spent: Decimal | None = None,
+        needed: Decimal | None = None,
+        currency: str | None = None,
+        resets_at: datetime | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.budget = budget
+        self.limit = limit
+        self.spent = spent
+        self.needed = needed
+        self.currency = currency
+        self.resets_at = resets_at
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle by value."""
+        return _restore, (type(self), self.message, dict(self.__dict__))
 
 
 class APIError(QonduitError):
@@ -88,7 +123,7 @@ class APIError(QonduitError):
         retryable: bool = False,
         outcome: Outcome = "rejected",
         attempts: int = 0,
-        response: ChatResponse | None = None,
+        response: Response | None = None,
     ) -> None:
         super().__init__(message)
         self.provider = provider
@@ -112,7 +147,7 @@ class APIError(QonduitError):
         return _restore, (type(self), self.message, dict(self.__dict__))
 
 
-def _restore(kind: type[APIError], message: str, attributes: dict[str, Any]) -> APIError:
+def _restore(kind: type[QonduitError], message: str, attributes: dict[str, Any]) -> QonduitError:
     error = kind(message)
     error.__dict__.update(attributes)
     return error

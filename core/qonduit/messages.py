@@ -32,6 +32,7 @@ class Message(Value):
 
     `content` is text, a list of parts, or None (an assistant that only calls tools). `reasoning_content` is the
     model's thinking, where the provider shows it. `tool_call_id` ties a message of the role "tool" to its call.
+    `partial` on a last message of the role "assistant" asks the model to go on from its text.
     """
 
     role: Role
@@ -40,6 +41,7 @@ class Message(Value):
     tool_calls: tuple[ToolCall, ...] | None = None
     tool_call_id: str | None = None
     name: str | None = None
+    partial: bool | None = None
 
     @property
     def text(self) -> str:

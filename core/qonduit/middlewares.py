@@ -24,13 +24,13 @@ if TYPE_CHECKING:
     from qonduit.call import Call
     from qonduit.chunk import ChatChunk
     from qonduit.effects import Effect
-    from qonduit.request import ChatRequest
-    from qonduit.response import ChatResponse
+    from qonduit.request import Request
+    from qonduit.response import Response
 
 Scope: TypeAlias = Literal["call", "attempt"]
 StreamMode: TypeAlias = Literal["observe", "transform", "buffer"]
 OnError: TypeAlias = Literal["raise", "ignore", "miss"]
-MiddlewareFlow: TypeAlias = "Generator[ChatRequest | Effect, Any, ChatResponse | None]"
+MiddlewareFlow: TypeAlias = "Generator[Request | Effect, Any, Response | None]"
 MiddlewareFunction: TypeAlias = "Callable[[Call], MiddlewareFlow]"
 OnChunk: TypeAlias = "Callable[[Call, ChatChunk], ChatChunk | Iterable[ChatChunk] | None]"
 

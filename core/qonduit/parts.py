@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from qonduit.chunk import ChatChunk
     from qonduit.effects import Effect
     from qonduit.errors import APIError
-    from qonduit.response import ChatResponse
+    from qonduit.response import Response
     from qonduit.wire import WireRequest, WireResponse
 
 
@@ -37,15 +37,25 @@ class Auth(Protocol):
     def flow(self, wire: WireRequest) -> AuthFlow:
         """Yield the request with its credentials; get a `Head` back; yield again to send once more (after a 401).
 
-        May do I/O: `value = yield Effect(function, async_function, args)`. Ends by returning.
+        The answer to the last request that was yielded is the call's. A request of its own (for a token) is sent and
+        read whole where it is not `stream`: the flow gets its `WireResponse`. Other I/O:
+        `value = yield Effect(function, async_function, args)`. Ends by returning.
         """
 
 
 class RequestBuilder(Protocol):
-    """Turns a request into its wire form."""
+    """Turns a request into its wire form.
+
+    What the provider cannot take is left out and named in `WireRequest.unsupported`: the core warns, refuses or is
+    silent, as the profile says. A model that answers in streams only is asked for one (`WireRequest.stream`), whatever
+    the caller wants: the core puts the answer together.
+    """
 
     def build(self, request: Any) -> WireRequest:
-        """The wire form of `request`. Raises: BadRequestError when the provider cannot say it."""
+        """The wire form of `request`.
+
+        Raises: BadRequestError when the provider cannot say it at all, or does not have its `operation`.
+        """
 
 
 class StreamDecoder(Protocol):
@@ -74,9 +84,12 @@ class StreamDecoder(Protocol):
 
 
 class ResponseNormalizer(Protocol):
-    """Turns a provider's answers and errors into qonduit's."""
+    """Turns a provider's answers and errors into qonduit's.
 
-    def normalize(self, request: Any, response: WireResponse) -> ChatResponse:
+    The answer to each operation has its own type: `request.response_type`. `WireResponse.request` is what was sent.
+    """
+
+    def normalize(self, request: Any, response: WireResponse) -> Response:
         """The answer. Raises: APIError when the body is an error, ProtocolError when it is no answer, `Resend`."""
 
     def decoder(self, request: Any, response: WireResponse) -> StreamDecoder:

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field, SecretStr
 
+from qonduit.models import ModelTable
 from qonduit.request import Unsupported
 from qonduit.retry import MAX_RETRIES
 from qonduit.value import Value
@@ -50,8 +51,10 @@ class Profile(Settings):
     """The resolved settings of one route.
 
     `options` is the provider's own table, checked by its `Options` model; `plugins` are the names of the active
-    plugins, outermost first.
+    plugins, outermost first. `models` is the provider's model table, with the configuration's rows over it.
     """
+
+    model_config = ConfigDict(arbitrary_types_allowed=True)
 
     name: str
     provider: str
@@ -60,3 +63,4 @@ class Profile(Settings):
     """A digest of the key, which keeps the callers of different keys apart; the key cannot be had from it."""
     options: Mapping[str, Any] = Field(default_factory=dict)
     plugins: tuple[str, ...] = ()
+    models: ModelTable = Field(default_factory=ModelTable, repr=False, exclude=True)

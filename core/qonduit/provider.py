@@ -1,4 +1,4 @@
-"""ProviderInfo: what the core needs to know of a provider that is no code: hosts, regions, key variables."""
+"""ProviderInfo: what the core needs to know of a provider that is no code: hosts, regions, keys, what it can do."""
 
 from __future__ import annotations
 
@@ -12,6 +12,25 @@ from qonduit.errors import ConfigurationError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Capabilities:
+    """What a provider can do. `qonduit.testing` holds a provider's behaviour to it.
+
+    Attributes:
+        operations: "chat", "embeddings", "rerank", "models", "count_tokens".
+        parameters: names of `ChatRequest` fields that reach the model in some form; the others are named in
+            `WireRequest.unsupported` when a request has them.
+        parts: the types of content parts: "text", "image_url", "video_url", "video", "input_audio".
+        features: finer than parameters: "stream", "usage", "reasoning_effort", "reasoning_budget", "reasoning_switch",
+            "reasoning_content", "search_results", "partial", "cache_control", "json_object", "json_schema".
+    """
+
+    operations: frozenset[str] = frozenset({"chat"})
+    parameters: frozenset[str] = frozenset()
+    parts: frozenset[str] = frozenset({"text"})
+    features: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ProviderInfo:
     """The facts of a provider. A provider class carries them as its attribute `info`.
 
@@ -22,10 +41,16 @@ class ProviderInfo:
             environment is sent to these only.
         base_urls: base URL by region; the region "" for a provider without regions.
         default_region: the region when none is set.
+        path: what its base URLs end with, e.g. "/v1".
         workspace_url: base URL of a workspace's own host, with `{workspace}` and `{region}`.
+        workspace_regions: regions that are reached by a workspace's own host only.
         url_pattern: a regular expression for base URLs that are this provider's when no provider is named.
         fallback: whether a base URL that no provider recognises is this one's.
         mistaken_hosts: hosts that people take for the API's, with the right one.
+        models: the package whose `models.toml` is its model table; "" for none.
+        capabilities: what it can do.
+        routes: names of other providers; this one is then no provider of its own, but a choice between them: the first
+            that can say all of a request serves it.
     """
 
     key_variables: tuple[str, ...] = ()
@@ -33,10 +58,15 @@ class ProviderInfo:
     hosts: tuple[str, ...] = ()
     base_urls: Mapping[str, str] = field(default_factory=dict)
     default_region: str = ""
+    path: str = ""
     workspace_url: str | None = None
+    workspace_regions: tuple[str, ...] = ()
     url_pattern: str | None = None
     fallback: bool = False
     mistaken_hosts: Mapping[str, str] = field(default_factory=dict)
+    models: str = ""
+    capabilities: Capabilities = field(default_factory=Capabilities)
+    routes: tuple[str, ...] = ()
 
     def recognizes(self, base_url: str) -> bool:
         """Whether `base_url` is this provider's by its pattern."""
@@ -55,16 +85,23 @@ class ProviderInfo:
 
     def base_url(self, provider: str, region: str | None, workspace: str | None) -> str:
         """The base URL for a region and a workspace. Raises: ConfigurationError for an unknown region."""
+        known = [*(name for name in self.base_urls if name), *self.workspace_regions]
         chosen = region or self.default_region
         if not self.base_urls and self.workspace_url is None:
             raise ConfigurationError(f"Provider '{provider}' has no preset address: set base_url.")
+        if chosen and self.base_urls.keys() != {""} and chosen not in known:
+            raise ConfigurationError(
+                f"region: '{chosen}' is no region of provider '{provider}'{nearest(chosen, known)}."
+            )
         if workspace and self.workspace_url and chosen:
             return self.workspace_url.format(workspace=workspace, region=chosen)
-        if chosen not in self.base_urls:
-            hint = nearest(chosen, [name for name in self.base_urls if name])
+        if chosen in self.workspace_regions:
             raise ConfigurationError(
-                f"region: '{chosen}' is no region of provider '{provider}' without a workspace{hint}."
-                if chosen
-                else f"Provider '{provider}' needs a region{hint}."
+                f"region: '{chosen}' of provider '{provider}' is reached by a workspace's own host only. "
+                "Set workspace to the id of yours."
             )
+        if chosen not in self.base_urls:
+            if chosen:
+                raise ConfigurationError(f"region: provider '{provider}' has no regions. Leave '{chosen}' out.")
+            raise ConfigurationError(f"Provider '{provider}' needs a region{nearest(chosen, known)}.")
         return self.base_urls[chosen]

@@ -1,16 +1,20 @@
-"""ChatRequest: one call, provider-neutral, validated once."""
+"""Request: what the requests of all operations have in common; ChatRequest: a chat call, validated once."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Annotated, Any, ClassVar, Literal, Self, TypedDict
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self, TypedDict
 
 from pydantic import BeforeValidator, ConfigDict, Field, ValidationError
 
 from qonduit._mistakes import describe_mistakes
 from qonduit.errors import BadRequestError
 from qonduit.messages import Message
+from qonduit.response import ChatResponse, Response
 from qonduit.value import Value
+
+if TYPE_CHECKING:
+    from qonduit.tools import Tool
 
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 Count = Annotated[int, Field(strict=True)]
@@ -28,6 +32,20 @@ class Reasoning(Value):
     enabled: bool | None = None
     effort: str | None = None
     budget: Annotated[int, Field(ge=0)] | None = None
+
+
+def _tool(value: Any) -> Any:
+    """A tool as a mapping; one made by `qonduit.tool` knows its own."""
+    return getattr(value, "definition", value)
+
+
+def _format(value: Any) -> Any:
+    """A response format as a mapping; of a type, its JSON schema."""
+    if value is None or isinstance(value, Mapping):
+        return value
+    from qonduit.schema import response_format  # noqa: PLC0415  # only who gives a type pays for it
+
+    return response_format(value)
 
 
 def _reasoning(value: Any) -> Any:
@@ -52,6 +70,8 @@ class Request(Value):
     model_config = ConfigDict(extra="forbid")
 
     operation: ClassVar[str]
+    response_type: ClassVar[type[Response]]
+    needs_model: ClassVar[bool] = True
 
     model: str | None = None
     stream: bool = False
@@ -64,6 +84,11 @@ class Request(Value):
     """Seconds for all of the call: attempts, sleeps and the stream. Default: the profile's."""
     tags: dict[str, str] = Field(default_factory=dict)
     """Labels of the caller's own, for logs and costs; never sent."""
+
+    @property
+    def wants_usage_chunk(self) -> bool:
+        """Whether the caller of a stream asked for a last chunk that carries the usage."""
+        return False
 
     def replace(self, **changes: Any) -> Self:
         """A copy with `changes`, checked like a new one. Raises: BadRequestError."""
@@ -87,12 +112,15 @@ class ChatRequest(Request):
     """
 
     operation: ClassVar[str] = "chat"
+    response_type: ClassVar[type[Response]] = ChatResponse
 
     messages: tuple[Message, ...] = Field(min_length=1)
-    tools: tuple[dict[str, Any], ...] | None = None
+    tools: tuple[Annotated[dict[str, Any], BeforeValidator(_tool)], ...] | None = None
+    """Tools as OpenAI writes them; `qonduit.tool` makes one of a typed function."""
     tool_choice: str | dict[str, Any] | None = None
     parallel_tool_calls: bool | None = None
-    response_format: dict[str, Any] | None = None
+    response_format: Annotated[dict[str, Any] | None, BeforeValidator(_format)] = None
+    """A mapping as OpenAI writes it, or a pydantic model or another type whose JSON schema the answer is to fit."""
     temperature: Number | None = None
     top_p: Number | None = None
     top_k: Count | None = None
@@ -117,14 +145,24 @@ class ChatRequest(Request):
         return bool(self.stream_options and self.stream_options.get("include_usage"))
 
 
-class ChatParameters(TypedDict, total=False):
+class Parameters(TypedDict, total=False):
+    """The keyword arguments that every operation takes."""
+
+    extra_body: Mapping[str, Any] | None
+    extra_headers: Mapping[str, str] | None
+    timeout: float | None
+    deadline: float | None
+    tags: Mapping[str, str]
+
+
+class ChatParameters(Parameters, total=False):
     """The keyword arguments of `chat.completions.create`, but for `messages` and `stream`."""
 
     model: str | None
-    tools: Iterable[Mapping[str, Any]] | None
+    tools: Iterable[Mapping[str, Any] | Tool[..., Any]] | None
     tool_choice: str | Mapping[str, Any] | None
     parallel_tool_calls: bool | None
-    response_format: Mapping[str, Any] | None
+    response_format: Mapping[str, Any] | type[Any] | None
     temperature: float | None
     top_p: float | None
     top_k: int | None
@@ -142,11 +180,6 @@ class ChatParameters(TypedDict, total=False):
     search: bool | Mapping[str, Any] | None
     stream_options: Mapping[str, Any] | None
     user: str | None
-    extra_body: Mapping[str, Any] | None
-    extra_headers: Mapping[str, str] | None
-    timeout: float | None
-    deadline: float | None
-    tags: Mapping[str, str]
 
 
 MessageLike = Message | Mapping[str, Any]

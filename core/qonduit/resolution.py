@@ -8,31 +8,36 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from importlib.metadata import EntryPoint
 from typing import Any
 from urllib.parse import urlsplit
 
 from pydantic import ValidationError
 
 from qonduit import _plugins, configuration
+from qonduit._key_choice import ARGUMENT, KeyChoice
 from qonduit._mistakes import describe_mistakes
 from qonduit._plugins import PLUGINS, PROVIDERS, PluginLike
 from qonduit._warn import warn
 from qonduit.configuration import Configuration, ProfileTable
-from qonduit.credentials import Credentials, KeySource, resolve
-from qonduit.errors import ConfigurationError, MissingCredentialsError
+from qonduit.credentials import Credentials, KeySource
+from qonduit.errors import ConfigurationError
 from qonduit.middlewares import Middleware
+from qonduit.models import ModelTable
 from qonduit.profile import Profile, Settings
 from qonduit.provider import ProviderInfo
 from qonduit.trust import check_trust
 
-ARGUMENT = "argument"
 DEFAULT = "default"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resolved:
-    """What a client is built from. `origins` says for each setting where its value comes from."""
+    """What a client is built from. `origins` says for each setting where its value comes from.
+
+    `routes` are the providers that a choice such as "auto" is between, in its order; empty where there is no choice.
+    """
 
     profile: Profile
     provider: object
@@ -40,6 +45,7 @@ class Resolved:
     credentials: Credentials
     plugins: Sequence[tuple[str, object]]
     origins: Mapping[str, str] = field(default_factory=dict)
+    routes: tuple[Resolved, ...] = ()
 
 
 def resolve_profile(
@@ -48,6 +54,7 @@ def resolve_profile(
     *,
     config: str | os.PathLike[str] | None = None,
     plugins: Sequence[PluginLike] | None = None,
+    models: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> Resolved:
     """Resolve a client's arguments. Raises: ConfigurationError and its kinds."""
     given = {key: value for key, value in arguments.items() if value is not None}
@@ -64,38 +71,90 @@ def resolve_profile(
             _plugins.entry_point(PLUGINS, plugin, "Plugin")  # a misspelt name is no stranger
         check_trust(found, label, table[1])  # before any code that the file names is imported
     info: ProviderInfo = getattr(point.load(), "info", ProviderInfo())
-    options = table[1].options if table is not None else {}
     where = f"{found.path}: profiles.{label}" if table is not None else "options"
-    provider = _plugins.load(point, "provider", options, f"{where}.options")
-    loaded = _load_plugins(plugins, table, where)
+    shared = _Shared(
+        label=label,
+        values=values,
+        origins=origins,
+        options=table[1].options if table is not None else {},
+        where=f"{where}.options",
+        plugins=_load_plugins(plugins, table, where),
+        rows=(found.file.models, models or {}),
+        key=KeyChoice(key, found, table),
+    )
+    if not info.routes:
+        return _resolve_route(provider_name, point, info, shared)
+    routes = tuple(_resolve_route(name, *_provider(name), shared, choice=info) for name in info.routes)
+    first = routes[0]
+    return replace(first, profile=first.profile.replace(provider=provider_name), info=info, routes=routes)
+
+
+def _provider(name: str) -> tuple[EntryPoint, ProviderInfo]:
+    point = _plugins.entry_point(PROVIDERS, name, "Provider")
+    return point, getattr(point.load(), "info", ProviderInfo())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Shared:
+    """What the routes of one client have in common."""
+
+    label: str
+    values: Mapping[str, Any]
+    origins: Mapping[str, str]
+    options: Mapping[str, Any]
+    where: str
+    plugins: Sequence[tuple[str, object]]
+    rows: tuple[Mapping[str, Mapping[str, Any]], ...]
+    key: KeyChoice
+
+
+def _resolve_route(
+    name: str, point: EntryPoint, info: ProviderInfo, shared: _Shared, choice: ProviderInfo | None = None
+) -> Resolved:
+    """One provider with the client's settings; `choice` is the provider that chose it as one of its routes."""
+    values, origins = dict(shared.values), dict(shared.origins)
+    provider = _plugins.load(point, "provider", shared.options, shared.where)
     base_url = values.pop("base_url", None)
     if base_url is None:
-        base_url = info.base_url(provider_name, values.get("region"), values.get("workspace"))
-        origins["base_url"] = f"{DEFAULT}: provider '{provider_name}'"
+        base_url = info.base_url(name, values.get("region"), values.get("workspace"))
+        origins["base_url"] = f"{DEFAULT}: provider '{name}'"
+    elif choice is not None:
+        base_url = _root(str(base_url), choice.routes) + info.path
     base_url = _checked_url(base_url, origins["base_url"], info)
     if values.get("region") is None and info.default_region:
         values["region"] = info.default_region
+    table = ModelTable.of_package(info.models) if info.models else ModelTable()
+    for rows in shared.rows:
+        table = table.overlaid(rows)
     profile = _profile(
         {
             **values,
-            "name": label,
-            "provider": provider_name,
+            "name": shared.label,
+            "provider": name,
             "base_url": base_url,
-            "options": options,
-            "plugins": tuple(plugin for plugin, _ in loaded),
+            "options": shared.options,
+            "plugins": tuple(plugin for plugin, _ in shared.plugins),
+            "models": table,
         },
         origins,
     )
-    credentials = _credentials(key, found, table, profile, info, origins)
-    profile = profile.replace(key_id=credentials.key_id)
+    credentials = shared.key.credentials(profile, info, origins)
     return Resolved(
-        profile=profile,
+        profile=profile.replace(key_id=credentials.key_id),
         provider=provider,
         info=info,
         credentials=credentials,
-        plugins=loaded,
+        plugins=shared.plugins,
         origins=origins,
     )
+
+
+def _root(base_url: str, routes: Sequence[str]) -> str:
+    """A base URL without the path that one of the routes' providers puts at its end."""
+    root = base_url.rstrip("/")
+    for name in routes:
+        root = root.removesuffix(_provider(name)[1].path)
+    return root
 
 
 def _profile_table(
@@ -216,51 +275,3 @@ def _profile(values: dict[str, Any], origins: Mapping[str, str]) -> Profile:
         mistakes = describe_mistakes(error, Settings)
     places = [f"{text} ({origins[name]})" if (name := text.split(":")[0]) in origins else text for text in mistakes]
     raise ConfigurationError("; ".join(places) + ".")
-
-
-def _credentials(
-    key: KeySource | None,
-    found: Configuration,
-    table: tuple[str, ProfileTable] | None,
-    profile: Profile,
-    info: ProviderInfo,
-    origins: dict[str, str],
-) -> Credentials:
-    where = f"{found.path} [profiles.{profile.name}]"
-    if key is not None:
-        credentials, origin = resolve(key, "api_key", found.variables), ARGUMENT
-    elif table is not None and table[1].api_key is not None:
-        secret = table[1].api_key
-        if secret.get_secret_value().partition(":")[0] not in {"env", "file", "keyring"}:
-            warn(
-                f"{where} holds a key in plain text; a reference keeps it out of the file: api_key = "
-                f'"env:{info.key_variables[0] if info.key_variables else "MY_KEY"}"'
-            )
-        credentials, origin = resolve(secret, f"{where} api_key", found.variables), where
-    else:
-        origin = "environment"
-        variable = next(
-            (name for name in info.key_variables if os.environ.get(name) or found.variables.get(name)), None
-        )
-        if variable is None:
-            raise MissingCredentialsError(_missing(profile, info, table is not None, where))
-        credentials = resolve(f"env:{variable}", variable, found.variables)
-    if not info.owns(profile.base_url) and origin not in {ARGUMENT, origins["base_url"]}:
-        raise MissingCredentialsError(
-            f"The key from {credentials.origin} is not sent to {urlsplit(profile.base_url).netloc}: that is no host of "
-            f"provider '{profile.provider}', and the base URL ({origins['base_url']}) was named without a key. Name "
-            "the key where the base URL is named: api_key= beside base_url=, or api_key in the same profile. "
-            "For a server that checks no key any text will do."
-        )
-    origins["api_key"] = credentials.origin
-    return credentials
-
-
-def _missing(profile: Profile, info: ProviderInfo, from_file: bool, where: str) -> str:
-    variables = " or ".join(info.key_variables) or "a variable of your choice"
-    setting = f"api_key in {where}" if from_file else "pass api_key"
-    page = f" Keys are made at {info.key_page}." if info.key_page else ""
-    return (
-        f"No API key was found for profile '{profile.name}' (provider '{profile.provider}'). Set the variable "
-        f"{variables}, or {setting}.{page}"
-    )

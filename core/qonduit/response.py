@@ -1,47 +1,38 @@
-"""ChatResponse: the answer to a call, one shape for every provider."""
+"""Response: what every answer has in common; ChatResponse: the answer to a chat call, one shape for every provider."""
 
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from pydantic import ConfigDict, Field
 
 from qonduit.cost import Cost
+from qonduit.errors import ProtocolError
 from qonduit.messages import Message
+from qonduit.search import Search
 from qonduit.usage import Usage
 from qonduit.value import Value
 
 
-class Choice(Value):
-    """One of the answers. `finish_reason`: "stop", "length", "tool_calls", "content_filter", or the provider's word."""
-
-    index: int = 0
-    message: Message
-    finish_reason: str | None = None
-    logprobs: dict[str, Any] | None = None
-
-
-class ChatResponse(Value):
-    """A whole answer, plain or put together from a stream.
+class Response(Value):
+    """What the answers of all operations have in common: what middleware reads and annotates.
 
     Attributes:
-        created: the provider's time, in unix seconds.
+        model: the model that answered, as the provider names it.
         request_id: the provider's id of the request, for its support.
         provider: the name of the provider that answered.
-        complete: False when a stream was left, cancelled or broke before its end.
+        complete: False when an answer was left, cancelled or cut before its end.
         cached: True when a cache answered in place of the provider.
         cost: filled by a cost plugin; None without one.
         warnings: what was bent on the way, in sentences.
-        raw: the provider's own JSON: an object, or for a stream the list of its events.
+        raw: the provider's own JSON: an object, or the list of them where several came.
     """
 
     model_config = ConfigDict(extra="forbid")
+    _not_compared: ClassVar[frozenset[str]] = frozenset({"content"})
 
-    id: str | None = None
     model: str | None = None
-    created: int | None = None
-    choices: tuple[Choice, ...] = ()
     usage: Usage | None = None
     request_id: str | None = None
     provider: str | None = None
@@ -53,11 +44,6 @@ class ChatResponse(Value):
     """The HTTP status of the provider's answer; None when there was none."""
     content: tuple[bytes, ...] = Field(default=(), repr=False, exclude=True)
     """The bytes that `raw` is read from, as they came."""
-
-    @property
-    def text(self) -> str:
-        """The text of the first choice; "" when it has none."""
-        return self.choices[0].message.text if self.choices else ""
 
     @cached_property
     def raw(self) -> Any:
@@ -74,10 +60,11 @@ class ChatResponse(Value):
         return [from_json(event.data) for event in decode_events(body) if event.data[:1] == b"{"]
 
     def __eq__(self, other: object) -> bool:
-        """Equal when every field but the bytes of `raw` is."""
-        if not isinstance(other, ChatResponse):
+        """Equal when every field is, but for the bytes of `raw` and what `parsed` reads with."""
+        if type(self) is not type(other):
             return False
-        return all(self.__dict__[name] == other.__dict__[name] for name in _COMPARED)
+        mine, others = self.__dict__, other.__dict__
+        return all(mine[name] == others[name] for name in type(self).model_fields if name not in self._not_compared)
 
     __hash__ = None
 
@@ -89,6 +76,80 @@ class ChatResponse(Value):
         return type(self).model_validate({**fields, **changes})
 
 
-_COMPARED = tuple(name for name in ChatResponse.model_fields if name != "content")
 _OWN = {"complete": bool, "cached": bool, "cost": Cost, "warnings": tuple, "request_id": str}
 """Fields that layers annotate, with the types that need no checking."""
+
+
+class Choice(Value):
+    """One of the answers. `finish_reason`: "stop", "length", "tool_calls", "content_filter", or the provider's word."""
+
+    index: int = 0
+    message: Message
+    finish_reason: str | None = None
+    logprobs: dict[str, Any] | None = None
+
+
+class ChatResponse(Response):
+    """A whole answer, plain or put together from a stream.
+
+    Attributes:
+        created: the provider's time, in unix seconds.
+        search: what was found where the model searched the web; None where it did not, or the wire does not say.
+        parsed: the first choice's text in the type of `response_format`.
+    """
+
+    _not_compared: ClassVar[frozenset[str]] = frozenset({"content", "response_format"})
+
+    id: str | None = None
+    created: int | None = None
+    choices: tuple[Choice, ...] = ()
+    search: Search | None = None
+    response_format: Any = Field(default=None, repr=False, exclude=True)
+    """What the caller gave as `response_format`; `parsed` reads the answer by it."""
+
+    @property
+    def text(self) -> str:
+        """The text of the first choice; "" when it has none."""
+        return self.choices[0].message.text if self.choices else ""
+
+    @property
+    def parsed(self) -> Any:
+        """The first choice's text in the type that was asked for by `response_format`.
+
+        A value of that type where a type was given, plain JSON data where a schema or "json_object" was; None where
+        nothing of the kind was asked for, or the model called tools instead. The text itself is always in `text`.
+
+        Raises: ProtocolError when the text does not fit; it says where, and whether the answer was cut.
+        """
+        if self.response_format is None or not self.text:
+            return None
+        return _parse(self)
+
+
+def _parse(response: ChatResponse) -> Any:
+    from pydantic import TypeAdapter, ValidationError  # noqa: PLC0415  # only who asks for it pays for it
+    from pydantic_core import from_json  # noqa: PLC0415
+
+    wanted = response.response_format
+    try:
+        if isinstance(wanted, dict):
+            return None if wanted.get("type") == "text" else from_json(response.text)
+        return TypeAdapter(wanted).validate_json(response.text)
+    except ValidationError as error:
+        found = error.errors(include_url=False, include_input=False)
+        place = ".".join(map(str, found[0]["loc"]))
+        what = f"{place + ': ' if place else ''}{found[0]['msg']}"
+    except ValueError as error:
+        what = str(error)
+    cut = response.choices[0].finish_reason == "length" or not response.complete
+    raise ProtocolError(
+        f"The answer does not fit the response_format ({what}). "
+        + (
+            "It was cut: raise max_tokens." if cut else "The text is in 'text'; ask again, or describe the form better."
+        ),
+        provider=response.provider,
+        model=response.model,
+        status_code=response.status_code,
+        request_id=response.request_id,
+        outcome="rejected",
+    )

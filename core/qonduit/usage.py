@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field, model_validator
@@ -56,6 +56,16 @@ class Usage(Value):
 
     __hash__ = None
 
+    @classmethod
+    def total(cls, usages: Iterable[Usage | None]) -> Usage | None:
+        """The sum of what several requests of one call used; a count that one of them left out is unknown."""
+        known = list(usages)
+        if not known or any(usage is None for usage in known):
+            return None
+        counts = {name: [usage.__dict__[name] for usage in known if usage] for name in _COUNTS}
+        fields = {name: sum(values) for name, values in counts.items() if None not in values}
+        return cls(**fields, raw={"requests": [usage.raw for usage in known if usage]})
+
     @model_validator(mode="before")
     @classmethod
     def _from_wire(cls, data: Any) -> Any:
@@ -89,7 +99,8 @@ def _is_count(value: Any) -> bool:
     return value.__class__ is int and 0 <= value < MAX_TOKENS
 
 
-_NAMES = {name: name for name in Usage.model_fields if name != "raw"} | {
+_COUNTS = tuple(name for name in Usage.model_fields if name != "raw")
+_NAMES = {name: name for name in _COUNTS} | {
     "prompt_tokens": "input_tokens",
     "completion_tokens": "output_tokens",
 }

@@ -56,7 +56,9 @@ class Headers(Mapping[str, str]):
 class WireRequest(NamedTuple):
     """One HTTP request, without credentials until auth has added them.
 
-    `stream` says whether the answer is read as a stream; `operation` what it is for ("chat").
+    `stream` says whether the answer is read as a stream, whatever the caller asked for; `operation` what it is for
+    ("chat"). `unsupported` names what of the request the provider cannot take and was left out: the core warns or
+    refuses, as the profile says. `warnings` are sentences about what else was bent; they go on the response.
     """
 
     method: str
@@ -65,11 +67,15 @@ class WireRequest(NamedTuple):
     content: bytes
     stream: bool = False
     operation: str = "chat"
+    unsupported: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
     def with_headers(self, headers: Mapping[str, str]) -> WireRequest:
         """The same request with `headers` added; names are lower case."""
         merged = {**self.headers, **headers}
-        return WireRequest(self.method, self.url, merged, self.content, self.stream, self.operation)
+        return WireRequest(
+            self.method, self.url, merged, self.content, self.stream, self.operation, self.unsupported, self.warnings
+        )
 
     def __repr__(self) -> str:
         """Shows neither header values nor content: they hold keys and prompts."""

@@ -6,20 +6,20 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable
 
-from qonduit import ChatResponse
+from qonduit import Response
 
 
 class MemoryStore:
     """Answers by key. Safe to share between threads; `clock` gives seconds and never goes back."""
 
     def __init__(self, max_entries: int, ttl: float, clock: Callable[[], float]) -> None:
-        self._entries: OrderedDict[bytes, tuple[float, ChatResponse]] = OrderedDict()
+        self._entries: OrderedDict[bytes, tuple[float, Response]] = OrderedDict()
         self._max_entries = max_entries
         self._ttl = ttl
         self._clock = clock
         self._lock = threading.Lock()
 
-    def get(self, key: bytes) -> ChatResponse | None:
+    def get(self, key: bytes) -> Response | None:
         """The answer of `key`, None when there is none that still lives."""
         with self._lock:
             entry = self._entries.get(key)
@@ -31,7 +31,7 @@ class MemoryStore:
             self._entries.move_to_end(key)
             return entry[1]
 
-    def put(self, key: bytes, response: ChatResponse) -> None:
+    def put(self, key: bytes, response: Response) -> None:
         """Keep an answer, and let the least recently used go when there are too many."""
         with self._lock:
             self._entries[key] = (self._clock() + self._ttl, response)

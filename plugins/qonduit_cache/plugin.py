@@ -12,7 +12,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from qonduit import Call, ChatRequest, ChatResponse, Middleware, Profile, hookimpl, middleware
+from qonduit import Call, Middleware, Profile, Request, Response, hookimpl, middleware
 from qonduit.middlewares import MiddlewareFlow
 from qonduit_cache.memory import MemoryStore
 
@@ -49,14 +49,14 @@ class CachePlugin:
         kept = self._store.get(key)
         if kept is not None:
             return kept.replace(cached=True)
-        response: ChatResponse = yield call.request
+        response: Response = yield call.request
         if response.complete:
             self._store.put(key, response)
         return None
 
 
-def cache_key(profile: Profile, request: ChatRequest) -> bytes:
+def cache_key(profile: Profile, request: Request) -> bytes:
     """The key of a request: a digest of all that its answer depends on. Two API keys never share an entry."""
-    origin = "\0".join((profile.provider, profile.base_url, profile.workspace or "", profile.key_id))
+    origin = "\0".join((request.operation, profile.provider, profile.base_url, profile.workspace or "", profile.key_id))
     sent = request.__pydantic_serializer__.to_json(request, exclude=_NOT_SENT, exclude_unset=True)
     return hashlib.sha256(origin.encode() + b"\0" + sent).digest()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from qonduit import Call, ChatResponse, Cost, Middleware, Profile, hookimpl, middleware
+from qonduit import Call, ChatResponse, Cost, Middleware, Profile, Response, hookimpl, middleware
 from qonduit.middlewares import MiddlewareFlow
 from qonduit_cost.prices import cost_of, find
 
@@ -19,13 +19,15 @@ class CostPlugin:
 
 def priced(call: Call) -> MiddlewareFlow:
     """Annotate the answer with its cost."""
-    response: ChatResponse = yield call.request
+    response: Response = yield call.request
     return response.replace(cost=cost(response, call.profile))
 
 
-def cost(response: ChatResponse, profile: Profile) -> Cost:
+def cost(response: Response, profile: Profile) -> Cost:
     """The cost of an answer. One from a cache costs nothing."""
     usage = response.usage
+    if not isinstance(response, ChatResponse):
+        return Cost(reason="only chat has prices here")
     if usage is None or usage.input_tokens is None or usage.output_tokens is None:
         return Cost(reason="the provider reported no usage")
     if profile.region is None:

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from qonduit import APIError, Call, ChatResponse, Middleware, Profile, hookimpl, middleware
+from qonduit import APIError, Call, ChatResponse, Middleware, Profile, Response, hookimpl, middleware
 from qonduit.middlewares import MiddlewareFlow
 
 
@@ -49,7 +49,7 @@ class LoggingPlugin:
         """One record for the call."""
         started = call.clock()
         try:
-            response: ChatResponse = yield call.request
+            response: Response = yield call.request
         except BaseException as error:
             self._failed(call, "call", started, error)
             raise
@@ -60,14 +60,14 @@ class LoggingPlugin:
         """One record for one attempt."""
         started = call.clock()
         try:
-            response: ChatResponse = yield call.request
+            response: Response = yield call.request
         except BaseException as error:
             self._failed(call, "attempt", started, error)
             raise
         self._answered(call, "attempt", started, response, logging.DEBUG)
         return None
 
-    def _answered(self, call: Call, event: str, started: float, response: ChatResponse, level: int) -> None:
+    def _answered(self, call: Call, event: str, started: float, response: Response, level: int) -> None:
         if not self._logger.isEnabledFor(level):
             return
         usage = response.usage
@@ -77,7 +77,7 @@ class LoggingPlugin:
             "outcome": "cached" if response.cached else "answered" if response.complete else "incomplete",
             "status": response.status_code,
             "request_id": response.request_id,
-            "finish_reason": response.choices[0].finish_reason if response.choices else None,
+            "finish_reason": _finish_reason(response),
             "input_tokens": usage.input_tokens if usage is not None else None,
             "output_tokens": usage.output_tokens if usage is not None else None,
             "cost": cost.amount if cost is not None else None,
@@ -124,6 +124,10 @@ def _common(call: Call, event: str, started: float) -> dict[str, Any]:
         "seconds": round(call.clock() - started, 6),
         "tags": call.tags,
     }
+
+
+def _finish_reason(response: Response) -> str | None:
+    return response.choices[0].finish_reason if isinstance(response, ChatResponse) and response.choices else None
 
 
 class _Line:

@@ -255,7 +255,7 @@ def test_nothing_shows_a_key(caplog: pytest.LogCaptureFixture, capsys: pytest.Ca
         while trace is not None:
             shown.append(repr({name: repr(value) for name, value in trace.tb_frame.f_locals.items()}))
             trace = trace.tb_next
-    route = client._route
+    route = client._routes[0]
     shown += [repr(client), str(client), repr(client.profile), client.profile.model_dump_json(), repr(route)]
     shown += [repr(client.with_options(timeout=3)), repr(client.chat), repr(transport.sent), caplog.text]
     shown += capsys.readouterr()

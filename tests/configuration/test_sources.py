@@ -329,9 +329,22 @@ def test_plugin_options_of_a_profile(write: Write, key: str) -> None:
 
 
 def test_a_providers_options_of_a_profile(write: Write, key: str) -> None:
-    """A provider without options takes none."""
-    write("[profiles.p.options]", "a = 3")
-    assert "provider 'qwen' takes no options, but has: a" in refused("p")
+    """A wrong option names file, table, key and the nearest key; a provider without options takes none."""
+    path = write("[profiles.p.options]", "wait_timout = 3")
+    assert says(refused("p"), f"{path}: profiles.p.options: wait_timout: is not known … did you mean 'wait_timeout'?")
+    write('api_key = "sk-test"', "[profiles.p.options]", "a = 3", provider="openai")
+    assert "provider 'openai' takes no options, but has: a" in refused("p")
+
+
+def test_models_of_the_file_and_of_the_argument_go_over_the_providers_table(write: Write, key: str) -> None:
+    """`[models."NAME"]` changes the columns that it names, for every profile; `models=` goes over it."""
+    path = write("[models.qwen-plus]", "max_output = 7", 'path = "multimodal"', '[models."mine"]', "max_batch = 3")
+    models = Client("p", models={"qwen-plus": {"max_output": 8}}).profile.models
+    plus = models.get("qwen-plus")
+    assert (plus.max_output, plus.path, plus.tools) == (8, "multimodal", True)
+    assert (models.get("mine").max_batch, models.get("mine").known) == (3, True)
+    path.write_text(path.read_text() + "max_bach = 1\n")
+    assert says(refused("p"), "models.\"mine\".max_bach: is not known … did you mean 'max_batch'?")
 
 
 def test_plugins_as_argument_take_the_profiles_place(write: Write, key: str) -> None:

@@ -107,7 +107,10 @@ SURROGATES = [
     ),
     ({"user": "\ud800"}, "user"),
     ({"stop": ["a", "\ud800"]}, "stop[1]"),
-    ({"tools": [{"type": "function", "function": {"name": "\ud800"}}]}, "tools[0].function.name"),
+    (
+        {"tools": [{"type": "function", "function": {"name": "f", "description": "\ud800"}}]},
+        "tools[0].function.description",
+    ),
     ({"extra_body": {"a": "\ud800"}}, "extra_body.a"),
     ({"model": "\ud800"}, "model"),
 ]

@@ -313,7 +313,7 @@ def test_an_unknown_plugin_shows_the_nearest(name: str, hint: str) -> None:
 
 def test_the_defaults() -> None:
     """Without plugins the parts are the bearer key, httpx and the exponential retry."""
-    route = client()._route
+    route = client()._routes[0]
     assert isinstance(route.auth, BearerAuth)
     assert isinstance(route.retry_policy, ExponentialRetry)
     assert type(route.transport).__module__ == "qonduit._http"

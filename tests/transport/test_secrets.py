@@ -140,7 +140,7 @@ def test_an_error_of_a_handed_in_client_does_not_show_the_key() -> None:
 def test_clients_do_not_show_the_key(kind) -> None:
     """Neither a client nor its profile shows the key, and neither copy nor pickle takes it along."""
     client = kind(**arguments("http://api.test", api_key=KEY))
-    for thing in (client, client.profile, client._route, client._route.auth, vars(client), vars(client.profile)):
+    for thing in (client, client.profile, client._routes, client._routes[0].auth, vars(client), vars(client.profile)):
         assert KEY not in repr(thing)
         assert KEY not in str(thing)
     for take in (pickle.dumps, copy.copy, copy.deepcopy):
