@@ -9,6 +9,7 @@ from tests.wires import DATE, REQUEST_ID
 
 from qonduit import ChatChunk, ChatRequest, ChatResponse, Profile, WireRequest, WireResponse
 from qonduit._accumulate import Accumulator
+from qonduit.models import ModelTable
 from qonduit_dashscope import DashScopeProvider
 from qonduit_openai import OpenAIProvider
 from qonduit_qwen import QwenProvider
@@ -29,7 +30,8 @@ JSON_HEADERS = {"content-type": "application/json", "x-request-id": REQUEST_ID, 
 
 
 def profile(provider: str, **settings: Any) -> Profile:
-    return Profile(**{"name": "test", "provider": provider, "base_url": BASE_URL, **settings})
+    models = ModelTable.of_package(package) if (package := PROVIDERS[provider].info.models) else ModelTable.empty()
+    return Profile(**{"name": "test", "provider": provider, "base_url": BASE_URL, "models": models, **settings})
 
 
 def builder(provider: str, **settings: Any) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Mapping
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -77,6 +78,7 @@ def _examine(target: Target, report: Report) -> None:
         return
     keyed = "api_key" in resolved.origins
     _settings(resolved.profile, resolved.origins, report)
+    _routes(resolved, report)
     report.row("key", f"from {resolved.origins['api_key']}" if keyed else "none")
     _plugins(selection, resolved, report)
     _retries(resolved.profile, report)
@@ -108,14 +110,7 @@ def _resolve(found: Configuration, selection: Selection, report: Report) -> Reso
     except MissingCredentialsError:  # a base URL of its own in the file, and no key beside it
         return None
     origins = {setting: origin for setting, origin in resolved.origins.items() if setting != "api_key"}
-    return type(resolved)(
-        profile=resolved.profile,
-        provider=resolved.provider,
-        info=resolved.info,
-        credentials=resolved.credentials,
-        plugins=resolved.plugins,
-        origins=origins,
-    )
+    return replace(resolved, origins=origins)
 
 
 def _settings(profile: Profile, origins: Mapping[str, str], report: Report) -> None:
@@ -128,6 +123,22 @@ def _settings(profile: Profile, origins: Mapping[str, str], report: Report) -> N
         report.row(f"  {name}", f"{value}  ({origin})")
     if profile.model is None:
         report.row("  model", "none: every call has to name one")
+
+
+def _routes(resolved: Resolved, report: Report) -> None:
+    """Of a provider that is a choice: what it is between, and what decides."""
+    for place, route in enumerate(resolved.routes):
+        reason = "serves what it can say all of"
+        if place:
+            first = resolved.routes[0]
+            more = sorted(_abilities(route) - _abilities(first))
+            reason = f"serves what {first.profile.provider} cannot say" + (f": {', '.join(more)}" if more else "")
+        report.row(f"  route {place + 1}", f"{route.profile.provider} at {route.profile.base_url} {reason}")
+
+
+def _abilities(route: Resolved) -> frozenset[str]:
+    able = route.info.capabilities
+    return able.operations | able.parameters | able.parts | able.features
 
 
 def _plugins(selection: Selection, resolved: Resolved, report: Report) -> None:

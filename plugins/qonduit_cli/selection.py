@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 PROVIDER_OF_KEY = {"DASHSCOPE_API_KEY": "qwen", "OPENAI_API_KEY": "openai"}
 """The provider that a key in the environment chooses when nothing else does; the first that is set wins."""
 
-DEFAULT_MODELS = {"qwen": "qwen-plus", "dashscope": "qwen-plus", "openai": "gpt-4o-mini"}
+DEFAULT_MODELS = {"auto": "qwen-plus", "qwen": "qwen-plus", "dashscope": "qwen-plus", "openai": "gpt-4o-mini"}
 """The model when none is named and the address is not the user's own."""
 
 KEY_PAGE = "https://bailian.console.aliyun.com/?tab=model#/api-key"

@@ -19,36 +19,45 @@ from qonduit.chunk import ChatChunk
 from qonduit.errors import APIError, ProtocolError, StreamInterruptedError
 from qonduit.request import ChatRequest
 from qonduit.retry_after import http_time
+from qonduit.search import Search
 from qonduit.sse import Event, EventDecoder
 from qonduit.usage import Usage
 from qonduit.wire import WireResponse
+from qonduit_dashscope.envelope import said
+from qonduit_dashscope.search import search_of
 
 _STATUS = re.compile(rb"HTTP_STATUS/(\d{3})")
 
 
 class NativeDecoder:
-    """See `qonduit.parts.StreamDecoder`. `error` makes the error of a status and a body."""
+    """See `qonduit.parts.StreamDecoder`.
+
+    `error` makes the error of a status, a body, and whether the answer had begun; `answered` is called when it begins.
+    """
 
     def __init__(
         self,
         request: ChatRequest,
         response: WireResponse,
-        error: Callable[[int | None, Mapping[str, Any]], APIError],
         *,
-        cumulative: bool,
-        warnings: tuple[str, ...] = (),
+        error: Callable[[int | None, Mapping[str, Any], bool], APIError],
+        answered: Callable[[], None],
     ) -> None:
         self.finished = False
-        self.warnings = list(warnings)
+        self.warnings: list[str] = []
         self.request_id = response.headers.get("x-request-id")
         self._error = error
+        self._answered = answered
         self._events = EventDecoder()
         self._model = request.model
         self._created = http_time(response.headers)
-        self._expected = request.n or 1
-        self._cumulative = cumulative
+        self._expected = said(request, "n") or request.n or 1
+        # Otherwise chunks were asked to be increments, also where only the wire is streamed.
+        self._cumulative = said(request, "incremental_output") is False
         self._choices: dict[int, _ChoiceState] = {}
         self._usage: dict[str, Any] | None = None
+        self._search: Search | None = None
+        self._found: dict[str, Any] | None = None
         self._any = False
 
     def feed(self, data: bytes) -> Iterator[ChatChunk]:
@@ -77,7 +86,9 @@ class NativeDecoder:
             body = self._body(event)
             chunk = self._chunk(body)
             if chunk is not None:
-                self._any = True
+                if not self._any:
+                    self._any = True
+                    self._answered()
                 yield chunk
             if self.finished:
                 yield self._usage_chunk()
@@ -96,12 +107,12 @@ class NativeDecoder:
             body = from_json(event.data, allow_inf_nan=False)
         except ValueError:
             body = None
-        if event.event == b"error" or (isinstance(body, dict) and body.get("code")):
+        if event.event == b"error" or (isinstance(body, dict) and (body.get("code") or body.get("error"))):
             status = None
             for comment in event.comments:
                 if (found := _STATUS.search(comment)) is not None and found[1] != b"200":
                     status = int(found[1])
-            raise self._error(status, body if isinstance(body, dict) else {})
+            raise self._error(status, body if isinstance(body, dict) else {}, self._any)
         if not isinstance(body, dict):
             raise ProtocolError(
                 f"An event of the stream is no JSON object ({len(event.data)} bytes); the stream was given up.",
@@ -115,21 +126,35 @@ class NativeDecoder:
         if isinstance(usage, dict) and usage:
             self._usage = usage
         output = body.get("output")
+        self._look_for_search(output)
         choices = output.get("choices") if isinstance(output, dict) else None
         if choices is None and isinstance(output, dict) and isinstance(output.get("text"), str):
             choices = [{"message": {"content": output["text"]}, "finish_reason": output.get("finish_reason")}]
         if not choices:
-            return None
+            return None  # what was found waits for the next chunk that has some
         try:
             deltas = [self._delta(position, choice) for position, choice in enumerate(choices)]
             self.finished = sum(state.ended for state in self._choices.values()) >= self._expected
+            search, self._search = self._search, None
             return ChatChunk.model_validate(
-                {"id": self.request_id, "model": self._model, "created": self._created, "choices": deltas}
+                {
+                    "id": self.request_id,
+                    "model": self._model,
+                    "created": self._created,
+                    "choices": deltas,
+                    "search": search,
+                }
             )
         except (ValidationError, TypeError, AttributeError, KeyError):
             raise ProtocolError(
                 "An event of the stream is JSON, but no chunk; the stream was given up.", outcome="unknown"
             ) from None
+
+    def _look_for_search(self, output: Any) -> None:
+        """Keep what was found until a chunk can carry it; the wire may repeat it."""
+        search = search_of(output)
+        if search is not None and (found := search.model_dump()) != self._found:
+            self._search, self._found = search, found
 
     def _delta(self, position: int, choice: dict[str, Any]) -> dict[str, Any]:
         index = choice.get("index", position)

@@ -9,68 +9,110 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pydantic import ValidationError
 from pydantic_core import from_json, to_json
 
 from qonduit.classification import Kind, classify
+from qonduit.embeddings import EmbeddingRequest
 from qonduit.errors import APIError, BadRequestError, ProtocolError
+from qonduit.model_list import ModelsRequest
 from qonduit.parts import Resend
 from qonduit.profile import Profile
-from qonduit.request import ChatRequest
-from qonduit.response import ChatResponse
+from qonduit.request import ChatRequest, Request
+from qonduit.rerank import RerankRequest
+from qonduit.response import ChatResponse, Response
 from qonduit.retry_after import http_time
-from qonduit.wire import WireResponse
-from qonduit_dashscope.builder import cumulative, messages_for, unsupported
+from qonduit.token_count import TokenCountRequest
+from qonduit.usage import Usage
+from qonduit.wire import WireRequest, WireResponse
+from qonduit_dashscope import embeddings, models, rerank
 from qonduit_dashscope.decoder import NativeDecoder
-from qonduit_dashscope.errors import ERRORS, special
-from qonduit_dashscope.paths import TEXT, URL_ERROR, sibling
+from qonduit_dashscope.messages import is_marked, moved
+from qonduit_dashscope.paths import MULTIMODAL, URL_ERROR, Paths, sibling
+from qonduit_dashscope.search import search_of
+from qonduit_model_studio import tokenizer
+from qonduit_model_studio.errors import ERRORS, special
+from qonduit_model_studio.limits import cut
 
-_TEXT_ONLY = Kind(BadRequestError, False, "This model takes text only: leave pictures, films and sounds out.", 400)
-
-
-_CUT = ("The provider's own time limit cut the answer short. Stream long answers.",)
+_TEXT_ONLY = Kind(
+    BadRequestError, False, "This model takes text only: leave pictures, films, sounds and cache_control out.", 400
+)
 
 
 class NativeNormalizer:
     """Turns native answers into qonduit's. See `qonduit.parts.ResponseNormalizer`."""
 
-    def __init__(self, profile: Profile) -> None:
-        self._warn = profile.unsupported == "warn"
+    def __init__(self, profile: Profile, paths: Paths) -> None:
+        self._strict = profile.unsupported == "error"
+        self._paths = paths
 
-    def normalize(self, request: ChatRequest, response: WireResponse) -> ChatResponse:
-        """The answer. A 200 with a code is an error."""
+    def normalize(self, request: Request, response: WireResponse) -> Response:
+        """The answer to the request's operation. A 200 with a code is an error."""
         body = _json(response.content)
         if not isinstance(body, dict):
             raise _not_an_answer(response)
-        if body.get("code"):
+        if body.get("code") or body.get("error"):
             raise self._error_of(None, body, response)
         try:
-            choices = choices_of(body.get("output"))
-            # A plain answer that ran into the server's time limit is a 200 with the text so far; only this header says
-            # so. Source: https://help.aliyun.com/zh/model-studio/error-code (2026-05-25), RequestTimeOut.
-            cut = response.headers.get("x-dashscope-partialresponse", "").lower() == "true"
-            if cut:
-                choices = [{**choice, "finish_reason": "length"} for choice in choices]
-            answer = ChatResponse.model_validate(
-                {
-                    "id": body.get("request_id"),
-                    "model": request.model,
-                    "created": http_time(response.headers),
-                    "choices": choices,
-                    "usage": usage_of(body.get("usage")),
-                    "request_id": body.get("request_id") or response.headers.get("x-request-id"),
-                    "provider": "dashscope",
-                    "complete": not cut,
-                    "warnings": self._warnings(request) + (_CUT if cut else ()),
-                    "status_code": response.status,
-                    "content": (response.content,),
-                }
-            )
-        except (ValidationError, TypeError, AttributeError):
+            if isinstance(request, ChatRequest):
+                return self._chat(request, body, response)
+            return self._other(request, body, response)
+        except (ValueError, TypeError, AttributeError, KeyError):  # pydantic's ValidationError is a ValueError
             raise _not_an_answer(response) from None
-        if not answer.choices:
+
+    def _chat(self, request: ChatRequest, body: dict[str, Any], response: WireResponse) -> ChatResponse:
+        output = body.get("output")
+        choices = choices_of(output)
+        if not choices:
             raise _not_an_answer(response)
+        ended_by = cut(response.headers)
+        if ended_by:
+            choices = [{**choice, "finish_reason": "length"} for choice in choices]
+        answer = ChatResponse.model_validate(
+            {
+                "id": body.get("request_id"),
+                "model": request.model,
+                "created": http_time(response.headers),
+                "choices": choices,
+                "usage": usage_of(body.get("usage")),
+                "search": search_of(output),
+                "request_id": body.get("request_id") or response.headers.get("x-request-id"),
+                "provider": "dashscope",
+                "complete": not ended_by,
+                "warnings": (ended_by,) if ended_by else (),
+                "status_code": response.status,
+                "content": (response.content,),
+            }
+        )
+        self._paths.answered(request, response.request.url)
         return answer
+
+    def _other(self, request: Request, body: dict[str, Any], response: WireResponse) -> Response:
+        """The answer to an operation other than chat."""
+        if isinstance(request, TokenCountRequest):
+            counted = tokenizer.read(request, body, response, "dashscope")
+            if counted is None:
+                raise _not_an_answer(response)
+            return counted
+        usage = usage_of(body.get("usage"))
+        total = Usage.model_validate(usage).total_tokens if usage else None
+        common = {
+            "model": request.model,
+            # All of what these operations count is input; the wire only says the total.
+            "usage": Usage(input_tokens=total, total_tokens=total, raw=usage) if usage else None,
+            "request_id": body.get("request_id") or response.headers.get("x-request-id"),
+            "provider": "dashscope",
+            "status_code": response.status,
+            "content": (response.content,),
+        }
+        output = body["output"]
+        match request:
+            case EmbeddingRequest():
+                return embeddings.read(request, output, common)
+            case RerankRequest():
+                return rerank.read(output, common)
+            case ModelsRequest():
+                return models.read(request, output, common)
+        raise _not_an_answer(response)
 
     def decoder(self, request: ChatRequest, response: WireResponse) -> NativeDecoder:
         """A decoder; an in-stream error is the error that its body and status would be on their own."""
@@ -80,9 +122,8 @@ class NativeNormalizer:
         return NativeDecoder(
             request,
             response,
-            lambda status, body: self._error_of(status, body, response),
-            cumulative=cumulative(request),
-            warnings=self._warnings(request),
+            error=lambda status, body, begun: self._error_of(status, body, response, begun=begun),
+            answered=lambda: self._paths.answered(request, response.request.url),
         )
 
     def error(self, response: WireResponse) -> APIError:
@@ -90,7 +131,10 @@ class NativeNormalizer:
         body = _json(response.content)
         return self._error_of(response.status, body if isinstance(body, dict) else {}, response)
 
-    def _error_of(self, status: int | None, body: Mapping[str, Any], response: WireResponse) -> APIError:
+    def _error_of(
+        self, status: int | None, body: Mapping[str, Any], response: WireResponse, *, begun: bool = False
+    ) -> APIError:
+        """The error of a body. Raises: Resend; not once an answer has `begun`, which another one must not follow."""
         nested = body.get("error")  # /files and some gateways answer in OpenAI's shape on native paths
         fields: Mapping[str, Any] = nested if isinstance(nested, dict) else body
         code = fields.get("code")
@@ -98,10 +142,12 @@ class NativeNormalizer:
         text = message if isinstance(message, str) else ""
         name = str(code) if code else None
         kind = special(name, text)
-        if code == "InvalidParameter" and text.startswith(URL_ERROR):
-            if (resend := _resend(response)) is not None:
-                raise resend
-            kind = _TEXT_ONLY
+        if code == "InvalidParameter" and text.startswith(URL_ERROR) and not begun:
+            url = sibling(response.request.url)
+            if url is not None:
+                if (resend := self._resend(response.request, url)) is not None:
+                    raise resend
+                kind = _TEXT_ONLY
         return classify(
             ERRORS,
             provider="dashscope",
@@ -113,10 +159,26 @@ class NativeNormalizer:
             kind=kind,
         )
 
-    def _warnings(self, request: ChatRequest) -> tuple[str, ...]:
-        if not self._warn:
-            return ()
-        return tuple(f"Provider 'dashscope' takes no {name}; it was left out." for name in unsupported(request))
+    def _resend(self, wire: WireRequest, url: str) -> Resend | None:
+        """The same request at `url`, its messages in the form of that path; None when that cannot carry them."""
+        multimodal = url.endswith(MULTIMODAL)
+        body = from_json(wire.content)
+        content, note = body["input"], ""
+        if isinstance(content, dict) and isinstance(content.get("messages"), list):  # else extra_body's own
+            if not multimodal and is_marked(content["messages"]):
+                if self._strict:
+                    return None
+                note = " The text path has no place for cache_control; it was left out."
+            messages = moved(content["messages"], multimodal=multimodal)
+            if messages is None:
+                return None
+            content["messages"] = messages
+        name, word = body["model"], "multimodal" if multimodal else "text"
+        return Resend(
+            wire._replace(url=url, content=to_json(body)),
+            f"Model '{name}' is not on the path that was known for it; it was asked again as {word}.{note} "
+            f'To have it asked there at once, set path = "{word}" in [models."{name}"].',
+        )
 
 
 def choices_of(output: Any) -> list[dict[str, Any]]:
@@ -182,34 +244,6 @@ def _json(content: bytes) -> Any:
         return from_json(content)
     except ValueError:
         return None
-
-
-def _resend(response: WireResponse) -> Resend | None:
-    """The same request on the sibling path, its messages in that path's form; None when that has no such form."""
-    wire = response.request
-    url = sibling(wire.url)
-    body = from_json(wire.content)
-    if url.endswith(TEXT) and any(map(_holds_media, body["input"]["messages"])):
-        return None
-    path = url.removeprefix(wire.url[: wire.url.rindex("/services/")])
-    from qonduit.messages import Message  # noqa: PLC0415  # the seldom way
-
-    messages = [Message.model_validate(_neutral(message)) for message in body["input"]["messages"]]
-    body["input"]["messages"] = messages_for(path, messages)
-    return Resend(
-        wire._replace(url=url, content=to_json(body)),
-        f"Model '{body['model']}' is not on the path that its name suggests; it was asked again on {path}.",
-    )
-
-
-def _holds_media(message: dict[str, Any]) -> bool:
-    content = message.get("content")
-    return isinstance(content, list) and any("text" not in part for part in content)
-
-
-def _neutral(message: dict[str, Any]) -> dict[str, Any]:
-    content = message.get("content")
-    return {**message, "content": text_of(content)}
 
 
 def _not_an_answer(response: WireResponse) -> ProtocolError:

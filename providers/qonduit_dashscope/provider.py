@@ -4,48 +4,47 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
+from qonduit_model_studio.hosts import FEATURES, PARAMETERS, PARTS, provider_info
+from qonduit_model_studio.options import ModelStudioOptions
+
 from qonduit import hookimpl
-from qonduit.provider import ProviderInfo
+from qonduit.provider import Capabilities, ProviderInfo
 
 if TYPE_CHECKING:
     from qonduit.profile import Profile
     from qonduit_dashscope.builder import NativeBuilder
     from qonduit_dashscope.normalizer import NativeNormalizer
 
-PATH = "/api/v1"
+CAPABILITIES = Capabilities(
+    operations=frozenset({"chat", "embeddings", "rerank", "models", "count_tokens"}),
+    parameters=PARAMETERS,
+    parts=PARTS,
+    features=FEATURES | {"search_results"},
+)
 
 
 class DashScopeProvider:
-    """Qwen by the native API.
+    """Qwen by the native API. `options` are those of the profile."""
 
-    Hosts. Source: https://help.aliyun.com/zh/model-studio/regions (2026-05-26).
-    """
-
-    info: ClassVar[ProviderInfo] = ProviderInfo(
-        key_variables=("DASHSCOPE_API_KEY",),
-        key_page="https://bailian.console.aliyun.com/?tab=model#/api-key",
-        hosts=(".aliyuncs.com",),
-        base_urls={
-            "cn-beijing": f"https://dashscope.aliyuncs.com{PATH}",
-            "ap-southeast-1": f"https://dashscope-intl.aliyuncs.com{PATH}",
-            "us-east-1": f"https://dashscope-us.aliyuncs.com{PATH}",
-            "cn-hongkong": f"https://cn-hongkong.dashscope.aliyuncs.com{PATH}",
-            "finance": f"https://dashscope-finance.aliyuncs.com{PATH}",
-        },
-        default_region="cn-beijing",
-        workspace_url="https://{workspace}.{region}.maas.aliyuncs.com" + PATH,
-        url_pattern=r"^https?://([^/]+\.)?aliyuncs\.com(:\d+)?/api/v1",
-        mistaken_hosts={"dashscope.aliyun.com": "dashscope.aliyuncs.com"},
+    Options = ModelStudioOptions
+    info: ClassVar[ProviderInfo] = provider_info(
+        "/api/v1", r"^https?://([^/]+\.)?aliyuncs\.com(:\d+)?/api/v1", CAPABILITIES
     )
+
+    def __init__(self, options: ModelStudioOptions | None = None) -> None:
+        self._options = options or ModelStudioOptions()
+        self._learned: dict[str, str] = {}
 
     @hookimpl
     def qonduit_request_builder(self, profile: Profile) -> NativeBuilder:
         from qonduit_dashscope.builder import NativeBuilder  # noqa: PLC0415  # asked for its info, it loads no codec
+        from qonduit_dashscope.paths import Paths  # noqa: PLC0415
 
-        return NativeBuilder(profile)
+        return NativeBuilder(profile, self._options, Paths(profile.models, self._learned))
 
     @hookimpl
     def qonduit_response_normalizer(self, profile: Profile) -> NativeNormalizer:
         from qonduit_dashscope.normalizer import NativeNormalizer  # noqa: PLC0415
+        from qonduit_dashscope.paths import Paths  # noqa: PLC0415
 
-        return NativeNormalizer(profile)
+        return NativeNormalizer(profile, Paths(profile.models, self._learned))

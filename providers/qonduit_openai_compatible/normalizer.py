@@ -10,13 +10,13 @@ from pydantic_core import from_json
 
 from qonduit.classification import Kind, Table, classify
 from qonduit.errors import APIError, ProtocolError
-from qonduit.request import ChatRequest
-from qonduit.response import ChatResponse, Choice
+from qonduit.request import ChatRequest, Request
+from qonduit.response import ChatResponse, Choice, Response
 from qonduit.usage import Usage
 from qonduit.value import json_parser, trusted
 from qonduit.wire import WireResponse
-from qonduit_openai_compatible.builder import Dialect
 from qonduit_openai_compatible.decoder import CompatibleDecoder, finish_reason
+from qonduit_openai_compatible.dialect import Dialect
 
 
 class _Completion(BaseModel):
@@ -45,17 +45,17 @@ class CompatibleNormalizer:
         dialect: Dialect,
         table: Table,
         *,
-        unsupported: str = "warn",
-        special: Callable[[int | None, str | None, str], Kind | None] | None = None,
+        special: Callable[[str | None, str], Kind | None] | None = None,
     ) -> None:
         self._provider = provider
         self._dialect = dialect
         self._table = table
         self._special = special
-        self._warn = unsupported == "warn"
 
-    def normalize(self, request: ChatRequest, response: WireResponse) -> ChatResponse:
+    def normalize(self, request: Request, response: WireResponse) -> Response:
         """See `qonduit.parts.ResponseNormalizer`."""
+        if not isinstance(request, ChatRequest):
+            return self._other(request, response)
         try:
             answer: _Completion = json_parser(_Completion)(response.content)
         except ValidationError:
@@ -65,11 +65,11 @@ class CompatibleNormalizer:
                 raise self.error(response)
             raise not_an_answer(self._provider, response)
         choices = tuple(map(_normalized, answer.choices))
-        warnings = self._warnings(request)
+        warnings: tuple[str, ...] = ()
         cut = self._dialect.cut(response.headers)
         if cut is not None:
             choices = tuple(choice.model_copy(update={"finish_reason": "length"}) for choice in choices)
-            warnings = (*warnings, cut)
+            warnings = (cut,)
         return trusted(
             ChatResponse,
             {
@@ -77,6 +77,8 @@ class CompatibleNormalizer:
                 "model": answer.model or request.model,
                 "created": answer.created,
                 "choices": choices,
+                "search": None,
+                "response_format": None,
                 "usage": answer.usage,
                 "request_id": response.headers.get("x-request-id") or answer.request_id or _uuid(answer.id),
                 "provider": self._provider,
@@ -88,6 +90,21 @@ class CompatibleNormalizer:
                 "content": (response.content,),
             },
         )
+
+    def _other(self, request: Request, response: WireResponse) -> Response:
+        try:
+            body = from_json(response.content)
+        except ValueError:
+            body = None
+        if isinstance(body, dict):
+            if body.get("error"):
+                raise self.error(response)
+            answer = self._dialect.operations[request.operation].read(request, body, response, self._provider)
+            if answer is not None:
+                return answer
+            if body.get("code"):  # what is asked beside the wire may answer in another form
+                raise self.error(response)
+        raise not_an_answer(self._provider, response)
 
     def _mended(self, response: WireResponse) -> _Completion:
         """An answer whose small print is wrong. Raises: APIError for an error of any shape, ProtocolError."""
@@ -106,9 +123,7 @@ class CompatibleNormalizer:
         kind = response.headers.get("content-type", "")
         if "html" in kind or "json" in kind:
             raise not_a_stream(self._provider, response, kind)
-        decoder = CompatibleDecoder(request, response, lambda body: self._error_of(None, body, response))
-        decoder.warnings.extend(self._warnings(request))
-        return decoder
+        return CompatibleDecoder(request, response, lambda body: self._error_of(None, body, response))
 
     def error(self, response: WireResponse) -> APIError:
         """See `qonduit.parts.ResponseNormalizer`."""
@@ -136,14 +151,7 @@ class CompatibleNormalizer:
             message=text,
             request_id=response.headers.get("x-request-id") or _text(body.get("request_id")),
             headers=response.headers,
-            kind=self._special(status, name, text) if self._special is not None else None,
-        )
-
-    def _warnings(self, request: ChatRequest) -> tuple[str, ...]:
-        if not self._warn:
-            return ()
-        return tuple(
-            f"Provider '{self._provider}' takes no {name}; it was left out." for name in self._dialect.refused(request)
+            kind=self._special(name, text) if self._special is not None else None,
         )
 
 
@@ -201,6 +209,7 @@ def _without_small_print(body: dict[str, Any]) -> dict[str, Any]:
     for choice in body.get("choices") or ():
         if isinstance(choice, dict) and isinstance(choice.get("message"), dict):
             choice["message"].setdefault("role", "assistant")
+            choice["message"].pop("partial", None)  # no field of an answer
     return kept
 
 

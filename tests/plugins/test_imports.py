@@ -84,10 +84,13 @@ def test_the_public_names_load_no_provider(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        ("provider='qwen'", {"qonduit_qwen", "qonduit_openai_compatible"}),
-        ("provider='dashscope'", {"qonduit_dashscope"}),
+        ("provider='qwen'", {"qonduit_qwen", "qonduit_openai_compatible", "qonduit_model_studio"}),
+        ("provider='dashscope'", {"qonduit_dashscope", "qonduit_model_studio"}),
         ("provider='openai'", {"qonduit_openai", "qonduit_openai_compatible"}),
-        ("provider='dashscope', plugins=['cost']", {"qonduit_dashscope", "qonduit_cost"}),
+        (
+            "provider='dashscope', plugins=['cost']",
+            {"qonduit_dashscope", "qonduit_model_studio", "qonduit_cost"},
+        ),
     ],
 )
 def test_a_client_loads_what_it_names(tmp_path: Path, arguments: str, expected: set[str]) -> None:

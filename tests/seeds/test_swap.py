@@ -81,7 +81,8 @@ def configure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Scri
             for name, wire in WIRES.items()
         ]
         path = tmp_path / "three.toml"
-        path.write_text("\n".join(profiles))
+        # Without an effort of its own the model would be given a budget, with a warning.
+        path.write_text("\n".join([*profiles, '[models."qwen-plus"]\nefforts = ["low"]']))
         return path
 
     return write

@@ -1,4 +1,4 @@
-"""What DashScope's error codes mean.
+"""What Model Studio's error codes mean: native ones, and those of compatible mode, which collide nowhere.
 
 Source: https://help.aliyun.com/zh/model-studio/error-code (2026-05-25). Some names mislead, such as
 `InternalError.Algo.InvalidParameter` and `ServiceUnavailableError`, which come with 400 and are the request's fault: so
@@ -21,6 +21,11 @@ from qonduit.errors import (
 )
 
 _PAY = "Look at the account's balance in the Model Studio console."
+_KEY = (
+    "Check that the key is complete and not expired. A key belongs to one region (cn-beijing, ap-southeast-1, "
+    "us-east-1, …) and is refused like this on the host of another: set region to the key's own."
+)
+_TOKENS = "This is the limit of tokens a minute; it recovers."
 
 ERRORS: Table = {
     "InvalidParameter": Kind(BadRequestError, False, status=400),
@@ -37,7 +42,7 @@ ERRORS: Table = {
     "FaqRuleBlocked": Kind(ContentFilterError, False, status=400),
     "CustomRoleBlocked": Kind(ContentFilterError, False, status=400),
     "IPInfringementSuspect": Kind(ContentFilterError, False, status=400),
-    "InvalidApiKey": Kind(AuthenticationError, False, status=401),
+    "InvalidApiKey": Kind(AuthenticationError, False, _KEY, 401),
     "NOT AUTHORIZED": Kind(AuthenticationError, False, "Is the workspace one of this key's?", 401),
     "AccessDenied": Kind(PermissionDeniedError, False, status=403),
     "AccessDenied.Unpurchased": Kind(PermissionDeniedError, False, "Activate the model in the console.", 403),
@@ -55,7 +60,7 @@ ERRORS: Table = {
     "Throttling.RateQuota": Kind(RateLimitError, True, status=429),
     "LimitRequests": Kind(RateLimitError, True, status=429),
     "Throttling.BurstRate": Kind(RateLimitError, True, "Raise the load more slowly.", 429),
-    "Throttling.AllocationQuota": Kind(RateLimitError, True, "This is the limit of tokens a minute; it recovers.", 429),
+    "Throttling.AllocationQuota": Kind(RateLimitError, True, _TOKENS, 429),
     "CommodityNotPurchased": Kind(QuotaExhaustedError, False, _PAY, 429),
     "PrepaidBillOverdue": Kind(QuotaExhaustedError, False, _PAY, 429),
     "PostpaidBillOverdue": Kind(QuotaExhaustedError, False, _PAY, 429),
@@ -69,6 +74,20 @@ ERRORS: Table = {
     "ModelUnavailable": Kind(ServiceUnavailableError, True, status=503),
     "ServiceUnavailable": Kind(ServiceUnavailableError, True, status=503),
     "GatewayTimeout": Kind(InternalServerError, True, status=504),
+    # Compatible mode
+    "invalid_parameter_error": Kind(BadRequestError, False, status=400),
+    "invalid_value": Kind(BadRequestError, False, status=400),
+    "data_inspection_failed": Kind(ContentFilterError, False, status=400),
+    "invalid_api_key": Kind(AuthenticationError, False, _KEY, 401),
+    "access_denied": Kind(PermissionDeniedError, False, status=403),
+    "model_not_found": Kind(NotFoundError, False, status=404),
+    "model_not_supported": Kind(
+        NotFoundError, False, 'This model has no compatible mode: use provider = "dashscope", or "auto".', 404
+    ),
+    "limit_requests": Kind(RateLimitError, True, status=429),
+    "limit_burst_rate": Kind(RateLimitError, True, "Raise the load more slowly.", 429),
+    "insufficient_quota": Kind(RateLimitError, True, _TOKENS, 429),
+    "internal_error": Kind(InternalServerError, True, status=500),
 }
 
 _FREE_QUOTA_GONE = Kind(QuotaExhaustedError, False, "The free quota is used up and the model is not payable yet.", 429)
@@ -76,6 +95,8 @@ _FREE_QUOTA_GONE = Kind(QuotaExhaustedError, False, "The free quota is used up a
 
 def special(code: str | None, message: str) -> Kind | None:
     """The one case that only the text tells apart: a used-up free quota has the code of a limit that recovers."""
-    if code == "Throttling.AllocationQuota" and message.startswith("Free allocated quota exceeded"):
+    if code in {"Throttling.AllocationQuota", "insufficient_quota"} and message.startswith(
+        "Free allocated quota exceeded"
+    ):
         return _FREE_QUOTA_GONE
     return None
