@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import os
 import threading
 from collections.abc import Iterable, Mapping, Sequence
@@ -103,6 +105,7 @@ class _ClientBase:
         self._orphans = Orphans()
         self._shared = False
         self._closed = threading.Event()  # shared with the clients of `with_options`
+        self._owned: list[Any] = [plugin for plugin in resolved.built if callable(getattr(plugin, "close", None))]
         # Each route has a manager and parts of its own, so that a plugin may give each its own auth or transport.
         self._plugins = [
             Plugins(Defaults(http_client), (route.profile.provider, route.provider), route.plugins)
@@ -267,12 +270,16 @@ class Client(_ClientBase):
         return advance(flow)  # type: ignore[no-any-return]  # a flow without chunks ends with its response
 
     def close(self) -> None:
-        """Settle what is open and close every connection. Idempotent."""
+        """Settle what is open; close every connection, and the plugins that this client made. Idempotent.
+
+        A plugin that was handed in as an object is the caller's to close, like `http_client`.
+        """
         self._orphans.settle()
         if not self._shared and not self._closed.is_set():
             self._closed.set()
-            for route in self._routes:
-                route.transport.close()
+            with contextlib.ExitStack() as stack:  # each is closed, whatever the others raise
+                for thing in (*self._owned, *(route.transport for route in self._routes)):
+                    stack.callback(thing.close)
 
     def __enter__(self) -> Self:
         """The client itself."""
@@ -331,14 +338,17 @@ class AsyncClient(_ClientBase):
         return await aadvance(flow)  # type: ignore[no-any-return]
 
     async def aclose(self) -> None:
-        """Settle what is open and close every connection. Idempotent."""
+        """`Client.close`, async; a plugin's `close` runs in a worker thread."""
         try:
             await self._orphans.asettle()
         finally:
             if not self._shared and not self._closed.is_set():
                 self._closed.set()
-                for route in self._routes:
-                    await route.transport.aclose()
+                async with contextlib.AsyncExitStack() as stack:
+                    for plugin in self._owned:
+                        stack.push_async_callback(asyncio.to_thread, plugin.close)
+                    for route in self._routes:
+                        stack.push_async_callback(route.transport.aclose)
 
     close = aclose
 

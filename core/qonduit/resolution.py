@@ -36,7 +36,8 @@ DEFAULT = "default"
 class Resolved:
     """What a client is built from. `origins` says for each setting where its value comes from.
 
-    `routes` are the providers that a choice such as "auto" is between, in its order; empty where there is no choice.
+    `built` are the plugins that were made from their names, as opposed to those that the caller handed in. `routes` are
+    the providers that a choice such as "auto" is between, in its order; empty where there is no choice.
     """
 
     profile: Profile
@@ -45,6 +46,7 @@ class Resolved:
     credentials: Credentials
     plugins: Sequence[tuple[str, object]]
     origins: Mapping[str, str] = field(default_factory=dict)
+    built: Sequence[object] = ()
     routes: tuple[Resolved, ...] = ()
 
 
@@ -72,13 +74,15 @@ def resolve_profile(
         check_trust(found, label, table[1])  # before any code that the file names is imported
     info: ProviderInfo = getattr(point.load(), "info", ProviderInfo())
     where = f"{found.path}: profiles.{label}" if table is not None else "options"
+    loaded, built = _load_plugins(plugins, table, where)
     shared = _Shared(
         label=label,
         values=values,
         origins=origins,
         options=table[1].options if table is not None else {},
         where=f"{where}.options",
-        plugins=_load_plugins(plugins, table, where),
+        plugins=loaded,
+        built=built,
         rows=(found.file.models, models or {}),
         key=KeyChoice(key, found, table),
     )
@@ -104,6 +108,7 @@ class _Shared:
     options: Mapping[str, Any]
     where: str
     plugins: Sequence[tuple[str, object]]
+    built: Sequence[object]
     rows: tuple[Mapping[str, Mapping[str, Any]], ...]
     key: KeyChoice
 
@@ -145,6 +150,7 @@ def _resolve_route(
         info=info,
         credentials=credentials,
         plugins=shared.plugins,
+        built=shared.built,
         origins=origins,
     )
 
@@ -204,7 +210,8 @@ def _recognize(base_url: str | None) -> str:
 
 def _load_plugins(
     plugins: Sequence[PluginLike] | None, table: tuple[str, ProfileTable] | None, where: str
-) -> list[tuple[str, object]]:
+) -> tuple[list[tuple[str, object]], list[object]]:
+    """The plugins with their names, and those of them that were made here."""
     tables = table[1].plugin if table is not None else {}
     named: Sequence[PluginLike] = plugins if plugins is not None else table[1].plugins if table is not None else ()
     if isinstance(named, (str, bytes)):
@@ -216,19 +223,22 @@ def _load_plugins(
                 f"{where}.plugin.{idle[0]}: has options, but '{idle[0]}' is not in the profile's plugins. Add it there."
             )
     loaded: list[tuple[str, object]] = []
+    built: list[object] = []
     for plugin in named:
         match plugin:
             case str():
-                loaded.append((plugin, _named_plugin(plugin, tables.get(plugin, {}), f"{where}.plugin.{plugin}")))
+                built.append(_named_plugin(plugin, tables.get(plugin, {}), f"{where}.plugin.{plugin}"))
+                loaded.append((plugin, built[-1]))
             case (str(name), Mapping() as options):
-                loaded.append((name, _named_plugin(name, options, f"plugins: '{name}'")))
+                built.append(_named_plugin(name, options, f"plugins: '{name}'"))
+                loaded.append((name, built[-1]))
             case Middleware():
                 loaded.append((plugin.name, plugin))
             case tuple():
                 raise ConfigurationError("plugins: a pair must be a name and a mapping of options.")
             case _:
                 loaded.append((getattr(plugin, "name", None) or type(plugin).__name__, plugin))
-    return loaded
+    return loaded, built
 
 
 def _named_plugin(name: str, options: Mapping[str, Any], where: str) -> object:
