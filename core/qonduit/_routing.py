@@ -42,7 +42,9 @@ def choose(routes: Sequence[Route], request: Request) -> tuple[int, str]:
             left_out = build(route, request).unsupported
         except BadRequestError as error:
             refusal = refusal or error
-            first = first or error.message.removeprefix("The request was not sent: ").partition(": ")[0] + "."
+            first = (
+                first or error.message.removeprefix("The request was not sent: ").partition(". ")[0].rstrip(".") + "."
+            )
             continue
         lacks.append((len(left_out), place, route.profile.provider))
         if not left_out:

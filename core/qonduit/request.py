@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self, TypedDict
 
-from pydantic import BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from qonduit._mistakes import describe_mistakes
 from qonduit.errors import BadRequestError
@@ -24,7 +24,8 @@ class Reasoning(Value):
     """Whether and how much a model thinks before it answers.
 
     `enabled` switches it, `effort` ("low", "medium", "high", …) and `budget` (tokens) bound it. None leaves the
-    provider's default. Given as True, False, an effort, a budget, or a mapping of these.
+    provider's default. Given as True, False, an effort, a budget, or a mapping of these; who names an effort or a
+    budget wants reasoning, unless `enabled` says otherwise.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -32,6 +33,13 @@ class Reasoning(Value):
     enabled: bool | None = None
     effort: str | None = None
     budget: Annotated[int, Field(ge=0)] | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _wanted(cls, data: Any) -> Any:
+        if isinstance(data, dict) and data.get("enabled") is None and (data.get("effort") or data.get("budget")):
+            return {**data, "enabled": True}
+        return data
 
 
 def _tool(value: Any) -> Any:

@@ -1,1 +1,1 @@
-"""What the two providers of Alibaba Cloud's Model Studio share: a library; it has no entry point of its own."""
+"""What the providers of Alibaba Cloud's Model Studio share, and the choice between them."""

@@ -82,7 +82,11 @@ ERRORS: Table = {
     "access_denied": Kind(PermissionDeniedError, False, status=403),
     "model_not_found": Kind(NotFoundError, False, status=404),
     "model_not_supported": Kind(
-        NotFoundError, False, 'This model has no compatible mode: use provider = "dashscope", or "auto".', 404
+        NotFoundError,
+        False,
+        'This model has no compatible mode: use provider = "dashscope". For "auto" to know it, put it into the '
+        'configuration: [models."NAME"] providers = ["dashscope"].',
+        404,
     ),
     "limit_requests": Kind(RateLimitError, True, status=429),
     "limit_burst_rate": Kind(RateLimitError, True, "Raise the load more slowly.", 429),

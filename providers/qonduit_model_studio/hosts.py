@@ -41,7 +41,7 @@ PARAMETERS = frozenset(
         "stream_options",
     }
 )
-"""Fields of a `ChatRequest` that reach a model on either wire.."""
+"""Fields of a `ChatRequest` that reach a model on either wire."""
 
 PARTS = frozenset({"text", "image_url", "video_url", "video", "input_audio"})
 FEATURES = frozenset(

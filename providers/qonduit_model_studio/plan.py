@@ -75,8 +75,8 @@ def served_by(model: Model, provider: str) -> None:
     if model.providers is not None and provider not in model.providers:
         right = model.providers[0]
         raise BadRequestError(
-            f"The request was not sent: model '{model.name}' is not served by provider '{provider}', says the model "
-            f'table: use provider = "{right}", or "auto". Where the table is wrong, mend it in the configuration: '
+            f"The request was not sent: model '{model.name}' is served by provider '{right}', not by '{provider}'. Use "
+            f'provider = "{right}", or "auto". Where the model table is wrong, mend it in the configuration: '
             f'[models."{model.name}"] providers = ["{right}", "{provider}"].',
             outcome="not_sent",
         )

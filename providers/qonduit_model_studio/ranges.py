@@ -89,7 +89,9 @@ def _parts(request: ChatRequest) -> list[str]:
 
 def _data_urls(part: Mapping[str, Any]) -> list[str]:
     found = []
-    for value in part.values():
+    for name, value in part.items():
+        if name == "text":
+            continue  # it may begin like one
         inner = (
             value.values() if isinstance(value, Mapping) else value if isinstance(value, (list, tuple)) else (value,)
         )

@@ -1,7 +1,9 @@
 """The plugin `temporary-token`: calls are signed with a token that lives for minutes, made with the key.
 
-A token has the permissions of its key and cannot be revoked: it ends by itself. What sees the calls (a gateway, a
-proxy) then never sees the key. Source: https://help.aliyun.com/zh/model-studio/generate-temporary-api-key (2026-05).
+A token has the permissions of its key and cannot be revoked: it ends by itself. What keeps the headers of calls (a
+gateway's log) then keeps nothing that works for long; the key is sent for a token only, to the same host.
+
+Source: https://help.aliyun.com/zh/model-studio/generate-temporary-api-key (2026-05).
 """
 
 from __future__ import annotations

@@ -123,8 +123,10 @@ def _reason(reasoning: Reasoning | None, model: Model, fields: dict[str, Any], u
             fields["reasoning_effort"] = "none"
     elif reasoning.enabled and reasoning.budget is None:
         unsupported.append("reasoning without an effort")
-    if reasoning.budget is not None and reasoning.effort is None:
-        unsupported.append("reasoning budget (name an effort)")
+    if reasoning.budget is not None:
+        unsupported.append(
+            f"reasoning budget ({'name an effort' if reasoning.effort is None else 'the effort is sent'})"
+        )
 
 
 def _messages(messages: tuple[Message, ...], unsupported: list[str], *, marks: bool) -> tuple[Message, ...]:

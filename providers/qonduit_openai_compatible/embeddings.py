@@ -30,8 +30,8 @@ class Embeddings:
         """See `qonduit_openai_compatible.dialect.Operation`."""
         try:
             rows = sorted(body["data"], key=lambda row: row["index"])
-            if len(rows) != len(request.input):
-                return None  # a vector too few would give every later text another's
+            if [row["index"] for row in rows] != list(range(len(request.input))):
+                return None  # each later text would have another's vector
             usage = body.get("usage")
             return EmbeddingResponse(
                 data=tuple(Embedding(index=row["index"], embedding=row["embedding"]) for row in rows),

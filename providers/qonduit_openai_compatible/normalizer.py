@@ -196,6 +196,8 @@ def _normalized(choice: Choice) -> Choice:
             changes["content"] = None  # some wires say "", others null
     if message.reasoning_content == "":
         changes["reasoning_content"] = None
+    if message.partial is not None:
+        changes["partial"] = None  # of requests only: back in the history, it would ask to go on from here
     if changes:
         choice = choice.model_copy(update={"message": message.model_copy(update=changes)})
     reason = finish_reason(choice.finish_reason, calling=choice.message.tool_calls is not None)

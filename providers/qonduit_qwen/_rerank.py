@@ -34,11 +34,10 @@ class Rerank:
         body: dict[str, Any] = {"model": request.model, "query": request.query, "documents": request.documents}
         if request.top_n is not None:
             body["top_n"] = request.top_n
-        if request.return_documents is not None:
-            body["return_documents"] = request.return_documents
         body.update(request.extra_body or {})
         url = f"{base_url.removesuffix(PATH)}/compatible-api/v1/reranks"
-        return WireRequest("POST", url, headers, to_json(body), operation=request.operation)
+        left_out = ("return_documents",) if request.return_documents else ()
+        return WireRequest("POST", url, headers, to_json(body), operation=request.operation, unsupported=left_out)
 
     def read(self, request: RerankRequest, body: Any, response: WireResponse, provider: str) -> RerankResponse | None:
         """See `qonduit_openai_compatible.dialect.Operation`."""

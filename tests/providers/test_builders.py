@@ -98,8 +98,8 @@ CASES: dict[str, Case] = {
     "a bare reasoning budget": Case(
         {"reasoning": {"budget": 100}},
         {},
-        qwen={"thinking_budget": 100},
-        parameters={"thinking_budget": 100},
+        qwen={"enable_thinking": True, "thinking_budget": 100},
+        parameters={"enable_thinking": True, "thinking_budget": 100},
     ),
     "search": Case({"search": True}, {}, qwen={"enable_search": True}, parameters={"enable_search": True}),
     "no search": Case({"search": False}, {}, qwen={"enable_search": False}, parameters={"enable_search": False}),
@@ -275,6 +275,25 @@ IMAGE_MESSAGE = [
         ],
     }
 ]
+
+
+@pytest.mark.parametrize(
+    ("data", "sent"),
+    [
+        ("AAAA", "data:;base64,AAAA"),
+        ("data:audio/wav;base64,AAAA", "data:audio/wav;base64,AAAA"),
+        ("https://example.test/a.wav", "https://example.test/a.wav"),
+        ("HTTP://example.test/a.wav", "HTTP://example.test/a.wav"),
+        ("oss://a.wav", "oss://a.wav"),
+    ],
+)
+def test_sounds_on_the_compatible_wire(data: str, sent: str) -> None:
+    """Bare base64, OpenAI's form of a sound, is a data URL for Qwen; a URL is one already. OpenAI gets its own form."""
+    part = {"type": "input_audio", "input_audio": {"data": data, "format": "wav"}}
+    messages = [{"role": "system", "content": "Listen."}, {"role": "user", "content": [part]}]
+    assert body_of("openai", messages=messages)["messages"] == messages
+    (audio,) = body_of("qwen", messages=messages)["messages"][1]["content"]
+    assert audio == {"type": "input_audio", "input_audio": {"data": sent, "format": "wav"}}
 
 
 def test_images_on_the_compatible_wire() -> None:

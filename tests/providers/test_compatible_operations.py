@@ -9,13 +9,15 @@ import pytest
 from tests.parts import BASE_URL, builder, chat, normalizer, wire_response
 from tests.wires import REQUEST_ID, dumps
 
-from qonduit import AuthenticationError, BadRequestError, NotFoundError, ProtocolError
+from qonduit import AuthenticationError, BadRequestError, Client, NotFoundError, ProtocolError
 from qonduit.embeddings import EmbeddingRequest
 from qonduit.model_list import ModelsRequest
+from qonduit.models import ModelTable
 from qonduit.request import Request
 from qonduit.rerank import RerankRequest
 from qonduit.token_count import TokenCountRequest
 from qonduit.usage import Usage
+from qonduit_emulator import Emulator
 
 ROOT = "https://example.test/team"
 COMPATIBLE = f"{ROOT}/compatible-mode/v1"
@@ -56,7 +58,7 @@ BODIES: dict[str, tuple[str, Request, str, str, Any]] = {
     ),
     "rerank, all of it": (
         "qwen",
-        RERANK.replace(top_n=1, return_documents=True, extra_body={"instruct": "i"}),
+        RERANK.replace(top_n=1, return_documents=False, extra_body={"instruct": "i"}),
         "POST",
         f"{ROOT}/compatible-api/v1/reranks",
         {
@@ -64,7 +66,6 @@ BODIES: dict[str, tuple[str, Request, str, str, Any]] = {
             "query": "q",
             "documents": ["a", "b"],
             "top_n": 1,
-            "return_documents": True,
             "instruct": "i",
         },
     ),
@@ -96,6 +97,12 @@ def test_extra_body_of_a_request_without_a_body() -> None:
     assert builder("openai").build(MODELS.replace(extra_body={"limit": 5})).unsupported == ("extra_body",)
 
 
+def test_documents_come_back_from_the_native_api_only() -> None:
+    """The flat rerank has no such field: it is named, and `auto` then asks the native API."""
+    wire = builder("qwen", base_url=COMPATIBLE).build(RERANK.replace(return_documents=True))
+    assert (wire.unsupported, "return_documents" in json.loads(wire.content)) == (("return_documents",), False)
+
+
 @pytest.mark.parametrize("request_", [RERANK, COUNT], ids=["rerank", "count_tokens"])
 def test_what_stands_beside_a_base_url_that_ends_otherwise(request_: Request) -> None:
     """Endpoints beside compatible mode are not guessed from another base URL: the error names it and what it lacks."""
@@ -113,11 +120,19 @@ def test_operations_that_a_provider_does_not_have(request_: Request) -> None:
     assert caught.value.outcome == "not_sent"
 
 
-def test_models_that_go_or_are_elsewhere() -> None:
+@pytest.mark.parametrize("provider", ["openai", "qwen"])
+def test_a_model_that_goes_is_warned_of(provider: str) -> None:
     """The model table speaks of other operations, too: an announced end is warned of."""
-    (warning,) = builder("openai").build(EMBED.replace(model="text-embedding-ada-002")).warnings
-    assert "text-embedding-ada-002" in warning
-    assert builder("openai").build(EMBED).warnings == ()
+    table = ModelTable.empty().overlaid({"old": {"retired": "2026-10-10", "successor": "new"}})
+    (warning,) = builder(provider, models=table).build(EMBED.replace(model="old")).warnings
+    assert warning == "Model 'old' was announced to be taken offline on 2026-10-10; use 'new'."
+
+
+def test_a_model_that_is_elsewhere() -> None:
+    """A model that compatible mode does not serve is refused before it is sent, with the provider that does."""
+    table = ModelTable.empty().overlaid({"m": {"providers": ["dashscope"]}})
+    with pytest.raises(BadRequestError, match='provider = "dashscope"'):
+        builder("qwen", models=table).build(EMBED.replace(model="m"))
 
 
 def normalized(request: Request, body: Any, provider: str = "qwen", status: int = 200) -> Any:
@@ -249,6 +264,26 @@ def test_errors_of_the_native_endpoint_beside() -> None:
     error = normalizer("qwen").error(wire_response(dumps(body), 401))
     assert isinstance(error, AuthenticationError)
     assert error.code == "InvalidApiKey"
+
+
+def test_with_the_emulator() -> None:
+    """Every operation, from the client through a socket and back."""
+    with Emulator() as emulator:
+        for provider in ("openai", "qwen"):
+            with Client(
+                provider=provider, base_url=emulator.base_url, api_key=emulator.api_key, model="qwen-plus"
+            ) as client:
+                texts = [f"text {number}" for number in range(3)]
+                vectors = client.embeddings.create(model="text-embedding-v4", input=texts, dimensions=64)
+                assert [(item.index, len(item.embedding)) for item in vectors.data] == [(at, 64) for at in range(3)]
+                assert vectors.usage is not None
+                assert vectors.usage.input_tokens == vectors.usage.total_tokens
+                assert "qwen-plus" in [model.id for model in client.models.list().data]
+                if provider == "qwen":
+                    best = client.rerank.create(model="qwen3-rerank", query="lakes", documents=["hills", "lakes"])
+                    assert [item.index for item in best.results] == [1, 0]
+                    asked = client.count_tokens(messages=[{"role": "user", "content": "hello world"}])
+                    assert asked.input_tokens > 0
 
 
 def test_a_chat_is_still_a_chat() -> None:

@@ -114,9 +114,11 @@ DASHSCOPE: list[Row] = [
     (503, "ServiceUnavailable", ServiceUnavailableError, True),
     (504, "GatewayTimeout", InternalServerError, True),
 ]
+MODEL_STUDIO = list(dict.fromkeys([*QWEN, *DASHSCOPE]))
+"""Both wires share one table: a native code may come through compatible mode, and its gateway answers for both."""
 TABLE = [
     (provider, *row)
-    for provider, rows in (("openai", OPENAI), ("qwen", QWEN), ("dashscope", DASHSCOPE))
+    for provider, rows in (("openai", OPENAI), ("qwen", MODEL_STUDIO), ("dashscope", MODEL_STUDIO))
     for row in rows
 ]
 TABLE_IDS = [f"{provider}-{status}-{code}" for provider, status, code, _, _ in TABLE]
@@ -264,6 +266,22 @@ def test_the_one_case_that_the_text_decides(
     error = error_of(provider, 429, WIRES[provider].error_body(code, message))
     assert type(error) is kind
     assert error.retryable is retryable
+
+
+@pytest.mark.parametrize(
+    ("provider", "status", "code", "words"),
+    [
+        ("qwen", 401, "invalid_api_key", "A key belongs to one region"),
+        ("dashscope", 401, "InvalidApiKey", "A key belongs to one region"),
+        ("qwen", 404, "model_not_supported", '[models."NAME"] providers = ["dashscope"]'),
+        ("dashscope", 500, "RequestTimeOut", "Stream long answers."),
+        ("qwen", 429, "limit_burst_rate", "Raise the load more slowly."),
+        ("openai", 400, "context_length_exceeded", "Shorten the messages."),
+    ],
+)
+def test_mends(provider: str, status: int, code: str, words: str) -> None:
+    """An error whose cause is known says what to do."""
+    assert words in error_of(provider, status, WIRES[provider].error_body(code)).message
 
 
 def test_a_native_error_in_the_shape_of_openai() -> None:

@@ -102,16 +102,18 @@ CASES: dict[str, Case] = {
     "an effort beside a budget, of an unknown model": Case(
         {},
         {"reasoning": {"effort": "low", "budget": 5}},
-        {"thinking_budget": 5, "reasoning_effort": "low"},
+        {"enable_thinking": True, "thinking_budget": 5, "reasoning_effort": "low"},
     ),
     "an effort beside a budget, where one excludes the other": Case(
         {"efforts": ["low"]},
         {"reasoning": {"effort": "low", "budget": 5}},
-        {"thinking_budget": 5},
+        {"enable_thinking": True, "thinking_budget": 5},
         ("reasoning effort beside a budget",),
     ),
     "a budget says more than an effort does": Case(
-        THINKER, {"reasoning": {"effort": "low", "budget": 5}}, {"thinking_budget": 5}
+        THINKER,
+        {"reasoning": {"effort": "low", "budget": 5}},
+        {"enable_thinking": True, "thinking_budget": 5},
     ),
     # search
     "search": Case({}, {"search": True}, {"enable_search": True}),
@@ -177,10 +179,11 @@ def test_plans(case: Case) -> None:
 def test_both_wires_send_the_plan(case: Case) -> None:
     """Compatible mode and the native API send the same fields, and leave out the same ones."""
     sent = []
-    for provider, place in (("qwen", lambda body: body), ("dashscope", lambda body: body["parameters"])):
+    for provider in ("qwen", "dashscope"):
         table = ModelTable.empty().overlaid({"m": case.columns} if case.columns else {})
         wire = builder(provider, models=table).build(chat(model="m", **case.request))
-        body = place(json.loads(wire.content))
+        body = json.loads(wire.content)
+        body = body.get("parameters", body)
         ours = {"model", "messages", "result_format", "incremental_output"}
         sent.append(({name: value for name, value in body.items() if name not in ours}, wire.stream, wire.warnings))
     assert sent[0] == sent[1]
@@ -280,6 +283,12 @@ def test_messages_as_the_vendor_takes_them() -> None:
         {"role": "assistant", "content": ""},
         {"role": "assistant", "content": "Well", "partial": True},
     ]
+
+
+def test_a_developer_among_users() -> None:
+    """A developer is the system in messages without a history, too."""
+    given = [{"role": "developer", "content": "Be brief."}, {"role": "user", "content": "hi"}]
+    assert [message.role for message in planned({}, messages=given).messages] == ["system", "user"]
 
 
 def test_messages_that_are_right_are_not_copied() -> None:

@@ -534,6 +534,15 @@ def test_small_print_of_another_type_costs_no_answer(provider: str, change: dict
     assert (answer.text, answer.provider) == ("hello", provider)
 
 
+@pytest.mark.parametrize("partial", [5, "yes", {}, None])
+@pytest.mark.parametrize("provider", ["openai", "qwen"])
+def test_an_answers_partial_is_no_answers(provider: str, partial: Any) -> None:
+    """A stranger's field under the name of one of ours costs no answer."""
+    content = dumps(WIRES[provider].answer("hello", partial=partial))
+    answer = normalizer(provider).normalize(chat(), wire_response(content))
+    assert (answer.text, answer.choices[0].message.partial) == ("hello", None)
+
+
 @pytest.mark.parametrize("provider", ["openai", "qwen"])
 def test_a_message_without_a_role_is_the_assistants(provider: str) -> None:
     """Some servers leave the role out of the answer."""

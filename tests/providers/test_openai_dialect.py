@@ -59,7 +59,12 @@ REASONING: dict[str, tuple[dict[str, Any], Any, dict[str, Any], tuple[str, ...]]
     "off, where it never reasons": ({"thinking": "off"}, False, {}, ()),
     "on": ({}, True, {}, ("reasoning without an effort",)),
     "a budget": ({}, 100, {}, ("reasoning budget (name an effort)",)),
-    "a budget beside an effort": ({}, {"effort": "low", "budget": 5}, {"reasoning_effort": "low"}, ()),
+    "a budget beside an effort": (
+        {},
+        {"effort": "low", "budget": 5},
+        {"reasoning_effort": "low"},
+        ("reasoning budget (the effort is sent)",),
+    ),
     "nothing": ({}, {}, {}, ()),
 }
 
@@ -80,8 +85,9 @@ def test_what_a_model_refuses() -> None:
 
 def test_the_table_of_openais_models() -> None:
     """The provider's own table is asked: o3 takes neither a temperature nor the older name of the limit."""
-    body, names = sent(model="o3", temperature=0.5, max_tokens=5)
-    assert (body, names) == ({"max_completion_tokens": 5}, ("temperature of this model",))
+    wire = builder("openai").build(chat(model="o3", temperature=0.5, max_tokens=5))
+    assert json.loads(wire.content) == {"model": "o3", "messages": HI, "max_completion_tokens": 5}
+    assert wire.unsupported == ("temperature of this model",)
 
 
 @pytest.mark.parametrize("base_url", [OWN, "https://example.test/v1"])
@@ -109,7 +115,7 @@ def messages_of(base_url: str, messages: list[dict[str, Any]]) -> tuple[Any, tup
 @pytest.mark.parametrize("base_url", [OWN, "https://example.test/v1"])
 def test_a_partial_message(base_url: str) -> None:
     """An assistant's beginning is sent as a message; that it was to be gone on with is named as left out."""
-    given = [*HI, {"role": "assistant", "content": "Well", "partial": True}]
+    given: list[dict[str, Any]] = [*HI, {"role": "assistant", "content": "Well", "partial": True}]
     assert messages_of(base_url, given) == (
         [*HI, {"role": "assistant", "content": "Well"}],
         ("partial continuation",),
@@ -130,7 +136,7 @@ def test_cache_marks() -> None:
 
 def test_roles_are_openais_own() -> None:
     """A developer is a developer; messages without history are sent as they are."""
-    given = [{"role": "developer", "content": "Be brief."}, *HI]
+    given: list[dict[str, Any]] = [{"role": "developer", "content": "Be brief."}, *HI]
     assert messages_of(OWN, given) == (given, ())
 
 

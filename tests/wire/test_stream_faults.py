@@ -427,3 +427,18 @@ def test_the_first_finish_reason_wins(wire: Wire, provider: str) -> None:
     first = [event for event in wire.events(["a"], finish_reason="length") if b"[DONE]" not in event]
     decoded = decode_stream(provider, [*first, *wire.events(["b"])])
     assert decoded.response.choices[0].finish_reason == "length"
+
+
+@pytest.mark.parametrize(
+    "found", [5, "weather", True, [], [1], {}, {"results": [{"title": "t"}]}, {"results": 7}, None]
+)
+@pytest.mark.parametrize("provider", ["openai", "qwen"])
+def test_a_strangers_search_in_a_chunk(provider: str, found: Any) -> None:
+    """This wire has no field `search`: a server's own of that name, in any form, breaks nothing and is not ours."""
+    choice = {"index": 0, "delta": {"content": "hello"}, "finish_reason": None}
+    ended = {"index": 0, "delta": {}, "finish_reason": "stop"}
+    events = [dumps({"id": "c", "choices": [said], "search": found, "more": 1}) for said in (choice, ended)]
+    decoded = decode_stream(provider, [b"data: " + event + b"\n\n" for event in events] + [DONE])
+    assert (decoded.response.text, decoded.response.search) == ("hello", None)
+    assert [chunk.search for chunk in decoded.chunks] == [None, None]
+    assert [chunk.model_extra["more"] for chunk in decoded.chunks] == [1, 1]
