@@ -16,7 +16,7 @@ from qonduit.profile import Profile
 from qonduit.wire import WireRequest
 from qonduit_emulator import Emulator
 
-PATHS = ("/compatible-mode/v1/", "/api/v1/", "/v1/")
+PATHS = ("/compatible-mode/v1/", "/compatible-api/v1/", "/api/v1/", "/v1/")
 """Base paths that the emulator has; what lies below another one is not a provider's."""
 
 
@@ -39,7 +39,7 @@ class Page:
     def run(self, block: Block) -> None:
         """Run a block; a line of a traceback is the line of the page."""
         source = "\n" * (block.line - 1) + block.code
-        exec(compile(source, str(block.page), "exec"), self._namespace)
+        exec(compile(source, str(block.page), "exec", dont_inherit=True), self._namespace)
 
     def configure(self, block: Block) -> Path:
         """Make a block the configuration. The reader names the file, so that it is trusted."""

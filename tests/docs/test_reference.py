@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 import re
 import textwrap
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -20,18 +22,27 @@ from qonduit.chunk import ChunkChoice
 from qonduit.configuration import OTHER_VARIABLES, VARIABLES, ConfigurationFile, ProfileTable
 from qonduit.middlewares import Middleware
 from qonduit.profile import Profile
-from qonduit.request import ChatRequest
-from qonduit.response import Choice
+from qonduit.provider import Capabilities, ProviderInfo
+from qonduit.request import ChatRequest, Request
+from qonduit.response import Choice, Response
 from qonduit_cache import CachePlugin
 from qonduit_cli.app import app
-from qonduit_dashscope.builder import UNSUPPORTED
 from qonduit_dashscope.provider import DashScopeProvider
 from qonduit_logging import LoggingPlugin
-from qonduit_openai._dialect import DIALECT as OPENAI
+from qonduit_model_studio.auto import AutoProvider
+from qonduit_model_studio.options import ModelStudioOptions
+from qonduit_model_studio.temporary_token import TemporaryTokenOptions
 from qonduit_openai.provider import OpenAIProvider
-from qonduit_qwen._dialect import DIALECT as QWEN
 from qonduit_qwen.provider import QwenProvider
 
+CODECS: dict[str, ProviderInfo] = {
+    "openai": OpenAIProvider.info,
+    "qwen": QwenProvider.info,
+    "dashscope": DashScopeProvider.info,
+}
+"""The providers that have a column of their own in the tables, in its order."""
+SENDABLE = set(ChatRequest.model_fields) - {"extra_body", "extra_headers", "timeout", "deadline", "tags"}
+"""Fields of a chat that a provider takes or does not."""
 REFERENCE = DOCS / "reference"
 HOOKS = REFERENCE / "hooks.md"
 
@@ -62,6 +73,8 @@ def spelt(model: type[BaseModel], name: str) -> str:
         ("## A profile", ProfileTable),
         ("### `logging`", LoggingPlugin.Options),
         ("### `cache`", CachePlugin.Options),
+        ("### `temporary-token`", TemporaryTokenOptions),
+        ("## Options of `qwen`, `dashscope` and `auto`", ModelStudioOptions),
     ],
 )
 def test_configuration(heading: str, model: type[BaseModel]) -> None:
@@ -82,27 +95,78 @@ def test_environment_variables() -> None:
     assert settings == VARIABLES
     assert set(names(page, "## Which configuration")) == set(OTHER_VARIABLES)
     keys = {row[0].strip("`"): set(re.findall(r"`(\w+)`", row[1])) for row in rows(page, "## Keys")}
-    providers = {"openai": OpenAIProvider, "qwen": QwenProvider, "dashscope": DashScopeProvider}
+    providers = {**CODECS, "auto": AutoProvider.info}
     for variable, listed in keys.items():
-        assert listed == {name for name, kind in providers.items() if variable in kind.info.key_variables}
-    assert set(keys) == {name for kind in providers.values() for name in kind.info.key_variables}
+        assert listed == {name for name, info in providers.items() if variable in info.key_variables}
+    assert set(keys) == {name for info in providers.values() for name in info.key_variables}
+
+
+def test_regions() -> None:
+    """Each region is listed with its host; those that have none of their own are said to."""
+    listed = {row[0].strip("`"): row[1].strip("`") for row in rows(REFERENCE / "configuration.md", "## Regions")}
+    info = QwenProvider.info
+    hosts = {region: url.removeprefix("https://").removesuffix(info.path) for region, url in info.base_urls.items()}
+    assert listed == {**hosts, **dict.fromkeys(info.workspace_regions, "a workspace's own only")}
 
 
 def test_parameters() -> None:
-    """Each parameter is listed, and marked where a provider cannot take it."""
+    """Each parameter of a chat is listed, and marked exactly where a provider cannot take it."""
     table = rows(REFERENCE / "parameters.md")[: len(ChatRequest.model_fields)]
     assert sorted(row[0].strip("`") for row in table) == sorted(ChatRequest.model_fields)
-    for column, refused in ((2, OPENAI.unsupported), (3, QWEN.unsupported), (4, frozenset(UNSUPPORTED))):
-        assert {row[0].strip("`") for row in table if row[column] == "-"} == refused
+    for column, info in enumerate(CODECS.values(), start=2):
+        assert {row[0].strip("`") for row in table if row[column] == "-"} == SENDABLE - info.capabilities.parameters
 
 
 @pytest.mark.parametrize(
-    "model",
-    [qonduit.ChatResponse, Choice, qonduit.Message, qonduit.ChatChunk, ChunkChoice, qonduit.Usage, qonduit.Cost],
+    ("heading", "request_type"),
+    [
+        ("### Embeddings", qonduit.EmbeddingRequest),
+        ("### Rerank", qonduit.RerankRequest),
+        ("### List of models", qonduit.ModelsRequest),
+        ("### Token counts", qonduit.TokenCountRequest),
+    ],
 )
+def test_parameters_of_other_operations(heading: str, request_type: type[Request]) -> None:
+    """Each parameter that is the operation's own is listed, and the providers that have the operation are named."""
+    page = REFERENCE / "parameters.md"
+    assert names(page, heading) == [name for name in request_type.model_fields if name not in Request.model_fields]
+    operations = {row[0].strip("`"): row[1:] for row in rows(REFERENCE / "client.md", "## Operations")}
+    able = [request_type.operation in info.capabilities.operations for info in CODECS.values()]
+    assert [cell == "yes" for cell in operations[request_type.operation]] == able
+    assert set(operations) == set().union(*(info.capabilities.operations for info in CODECS.values()))
+
+
+RESPONSES: list[type[BaseModel]] = [
+    qonduit.Response,
+    qonduit.ChatResponse,
+    Choice,
+    qonduit.Message,
+    qonduit.ChatChunk,
+    ChunkChoice,
+    qonduit.Usage,
+    qonduit.Cost,
+    qonduit.Search,
+    qonduit.SearchResult,
+    qonduit.EmbeddingResponse,
+    qonduit.Embedding,
+    qonduit.RerankResponse,
+    qonduit.RerankResult,
+    qonduit.ModelList,
+    qonduit.ListedModel,
+    qonduit.TokenCount,
+]
+
+
+@pytest.mark.parametrize("model", RESPONSES)
 def test_response(model: type[BaseModel]) -> None:
-    """Each field of an answer is listed."""
-    assert names(REFERENCE / "response.md", f"## `{model.__name__}`") == list(model.model_fields)
+    """Each field of an answer is listed, of a kind of `Response` those that are its own; so is each property."""
+    page, heading = REFERENCE / "response.md", f"## `{model.__name__}`"
+    common = Response.model_fields if model is not Response and issubclass(model, Response) else {}
+    assert names(page, heading) == [name for name in model.model_fields if name not in common]
+    section = page.read_text(encoding="utf-8").partition(f"{heading}\n")[2].partition("\n## ")[0]
+    for name, member in vars(model).items():
+        if isinstance(member, property | cached_property) and not name.startswith(("_", "model_")):
+            assert f"`{name}`" in section, f"{heading} does not tell of {name}"
 
 
 def test_the_tree_of_errors() -> None:
@@ -175,6 +239,27 @@ def test_the_profile() -> None:
     assert set(ProfileTable.model_fields) - set(Profile.model_fields) == {"api_key", "plugin"}
 
 
+@pytest.mark.parametrize(
+    ("heading", "fields"),
+    [
+        ("## WireRequest", qonduit.WireRequest._fields),
+        ("## WireResponse", qonduit.WireResponse._fields),
+        ("## ProviderInfo", tuple(field.name for field in dataclasses.fields(ProviderInfo))),
+        ("## Capabilities", tuple(field.name for field in dataclasses.fields(Capabilities))),
+    ],
+)
+def test_values_of_providers(heading: str, fields: tuple[str, ...]) -> None:
+    """Each field of what providers give and get is listed."""
+    assert tuple(row[0].strip("`") for row in rows(HOOKS, heading)) == fields
+
+
+def test_features() -> None:
+    """Each operation, kind of part and feature that a provider claims is named."""
+    table = {row[0].strip("`"): set(re.findall(r'"(\w+)"', row[1])) for row in rows(HOOKS, "## Capabilities")}
+    for name in ("operations", "parts", "features"):
+        assert table[name] == set().union(*(getattr(info.capabilities, name) for info in CODECS.values()))
+
+
 def test_middleware_terms() -> None:
     """Each term of a middleware is listed, with its default."""
     page = REFERENCE / "middleware.md"
@@ -201,6 +286,13 @@ def test_client_arguments() -> None:
     assert described[: len(given)] == given
     options = ", ".join(inspect.signature(qonduit.Client.with_options).parameters).replace("self", "*")
     assert f"`with_options({options})`" in (REFERENCE / "client.md").read_text(encoding="utf-8")
+
+
+def test_client_members() -> None:
+    """Each public member of a client is listed."""
+    text = (REFERENCE / "client.md").read_text(encoding="utf-8").partition("\n## ")[0]
+    listed = set(re.findall(r"^\| `(\w+)", text.partition("| member |")[2], re.MULTILINE))
+    assert listed == {name for name in dir(qonduit.Client) if not name.startswith("_")}
 
 
 COMMANDS: dict[str, Any] = getattr(typer.main.get_command(app), "commands")  # noqa: B009  # typer does not say its type
@@ -244,12 +336,10 @@ def test_every_command_is_listed() -> None:
     assert re.findall(r"^## `qonduit (\w+)`$", text, re.MULTILINE) == list(COMMANDS)
 
 
-@pytest.mark.parametrize(
-    ("folder", "refused"),
-    [("qonduit_openai", OPENAI.unsupported), ("qonduit_qwen", QWEN.unsupported), ("qonduit_dashscope", UNSUPPORTED)],
-)
-def test_a_providers_readme(folder: str, refused: Any) -> None:
-    """A provider's README names what it cannot take, its key and its address."""
-    page: Path = ROOT / "providers" / folder / "README.md"
+@pytest.mark.parametrize("name", CODECS)
+def test_a_providers_readme(name: str) -> None:
+    """A provider's README names the parameters that it cannot take."""
+    page: Path = ROOT / "providers" / f"qonduit_{name}" / "README.md"
     (listed,) = (row[1] for row in rows(page) if row[0] == "takes no")
-    assert set(re.findall(r"`(\w+)`", listed)) == set(refused)
+    refused = SENDABLE - CODECS[name].capabilities.parameters
+    assert set(re.findall(r"`(\w+)`", listed)) & set(ChatRequest.model_fields) == refused
