@@ -33,8 +33,8 @@ class Accumulator:
                 self.id, self.model, self.created = chunk.id, chunk.model, chunk.created
             if chunk.usage is not None:
                 self.usage = chunk.usage
-            if chunk.search is not None:
-                self.search = chunk.search
+            if (extra := chunk.__pydantic_extra__) and "search" in extra:
+                self.search = chunk.search or self.search
             for choice in chunk.choices:
                 try:
                     parts = self._choices[choice.index]

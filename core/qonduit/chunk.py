@@ -31,4 +31,12 @@ class ChatChunk(Value):
     created: int | None = None
     choices: tuple[ChunkChoice, ...] = ()
     usage: Usage | None = None
-    search: Search | None = None
+
+    @property
+    def search(self) -> Search | None:
+        """What was found, where the chunk brings it: `ChatChunk(search=…)`.
+
+        Kept beside the fields: a sixth field would make every chunk of every stream dearer.
+        """
+        found = self.__pydantic_extra__.get("search") if self.__pydantic_extra__ else None
+        return found if isinstance(found, Search) else None

@@ -72,7 +72,8 @@ class NativeBuilder:
             case ModelsRequest():
                 url = self._base_url + models.path(request)
                 headers = envelope.with_own(self._plain, request)
-                return WireRequest("GET", url, headers, b"", operation=request.operation)
+                nowhere = ("extra_body",) if request.extra_body else ()
+                return WireRequest("GET", url, headers, b"", operation=request.operation, unsupported=nowhere)
             case TokenCountRequest():
                 # This wire has it at its own base URL, whatever that ends with.
                 root = tokenizer.NATIVE

@@ -50,6 +50,8 @@ _RANGES: Mapping[str, tuple[Callable[[Any], bool], str]] = {
     "n": (lambda value: value <= 128, "from 1 to 128"),
     "top_logprobs": (lambda value: 0 <= value <= 20, "from 0 to 20"),
 }
+_PARTS = frozenset({"text", "image_url", "input_audio", "file", "refusal"})
+"""Types of content parts. Source: as above."""
 
 
 class Plan(NamedTuple):
@@ -66,8 +68,8 @@ class Plan(NamedTuple):
 class OpenAIDialect(Dialect):
     """OpenAI, or any server that speaks its wire.
 
-    Of OpenAI's own host more is known: its ranges are checked, and marks that it does not know are taken off. Other
-    servers may know more, or less: they say so themselves.
+    Of OpenAI's own host more is known: its ranges and the types of parts are checked, and marks that it does not know
+    are taken off. Other servers may know more, or less: they say so themselves.
     """
 
     operations = {"embeddings": Embeddings(), "models": Models()}  # noqa: RUF012  # never changed
@@ -171,5 +173,9 @@ def _check(request: ChatRequest) -> None:
         fits, expected = _RANGES[name]
         if value is not None and not fits(value):
             problems.append(f"{name}: expected {expected}, got {value}")
+    for position, message in enumerate(request.messages):
+        if message.content.__class__ is tuple:
+            strange = {str(part.get("type")) for part in message.content or () if isinstance(part, dict)} - _PARTS
+            problems += [f"messages[{position}]: OpenAI knows no part of type '{kind}'" for kind in sorted(strange)]
     if problems:
         raise BadRequestError(f"The request was not sent: {'; '.join(problems)}.", outcome="not_sent")

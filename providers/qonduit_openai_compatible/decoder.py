@@ -68,8 +68,6 @@ class CompatibleDecoder:
                 chunk = self._mended(data)
             if (extra := chunk.__pydantic_extra__) and extra.get("error"):
                 raise self._error(extra)
-            if chunk.search is not None:
-                chunk = chunk.model_copy(update={"search": None})  # no field of this wire: a stranger's, by chance
             for choice in chunk.choices:
                 self._any = True
                 if choice.finish_reason is not None or choice.delta.tool_calls:
@@ -130,7 +128,7 @@ class CompatibleDecoder:
             usage = value.get("usage")
             usage = usage if isinstance(usage, dict) else None
             try:
-                return ChatChunk.model_validate({**value, "choices": choices, "usage": usage, "search": None})
+                return ChatChunk.model_validate({**value, "choices": choices, "usage": usage})
             except ValidationError:
                 pass
         raise ProtocolError(

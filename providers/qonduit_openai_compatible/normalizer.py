@@ -208,7 +208,8 @@ def _without_small_print(body: dict[str, Any]) -> dict[str, Any]:
     """An answer without what is not of its type but makes no difference to what was said."""
     kinds = {"id": str, "model": str, "created": int, "usage": dict, "request_id": str}
     kept = {name: value for name, value in body.items() if isinstance(value, kinds.get(name, object))}
-    for choice in body.get("choices") or ():
+    choices = body.get("choices")
+    for choice in choices if isinstance(choices, list) else ():
         if isinstance(choice, dict) and isinstance(choice.get("message"), dict):
             choice["message"].setdefault("role", "assistant")
             choice["message"].pop("partial", None)  # no field of an answer
