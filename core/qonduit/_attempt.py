@@ -33,6 +33,8 @@ from qonduit.route import Route
 from qonduit.wire import WireRequest, WireResponse
 
 MAX_STREAM_BYTES = 256 * 1024 * 1024
+_NO_SUCH_MODEL = {400, 403, 404}
+"""Statuses by which providers refuse a model that is gone."""
 DRAIN_SECONDS = 0.1
 """How long the bytes after a stream's end mark are waited for, so that the connection serves again."""
 
@@ -109,13 +111,21 @@ def _complete(error: APIError, route: Route, call: Call, request: Request) -> No
     """Say on an error what its part could not know."""
     if isinstance(error, AuthenticationError) and error.attempts == 0:
         error.add_reason(f"The key was sent to {urlsplit(route.profile.base_url).netloc}.")
+    if error.status_code in _NO_SUCH_MODEL and request.model is not None:
+        retirement = route.profile.models.get(request.model).retirement
+        if retirement is not None:
+            error.add_reason(retirement)  # there is no answer to warn on
     if error.provider is None:
         error.provider = route.profile.provider
     if error.model is None:
         error.model = request.model
-    sent = error.status_code is not None or error.outcome != "rejected" or not isinstance(error, BadRequestError)
-    error.attempts = call.attempt if sent else 0
-    if not sent:
+    refused_here = (
+        isinstance(error, BadRequestError)
+        and error.status_code is None
+        and error.outcome in {"rejected", "not_sent"}  # a builder may say so, or leave it at the class's default
+    )
+    error.attempts = 0 if refused_here else call.attempt
+    if refused_here:
         error.outcome = "not_sent"
 
 

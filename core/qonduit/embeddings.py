@@ -37,7 +37,7 @@ class EmbeddingResponse(Response):
         data: list[Embedding] = []
         for response in responses:
             start = len(data)
-            data += [Embedding(index=start + item.index, embedding=item.embedding) for item in response.data]
+            data += [item.model_copy(update={"index": start + item.index}) for item in response.data]
         last = responses[-1]
         return last.replace(
             data=tuple(data),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cached_property
 from typing import Any, ClassVar, Self
 
@@ -56,7 +57,10 @@ class Response(Value):
         if not body:
             return None
         if body.lstrip()[:1] in (b"{", b"["):
-            return from_json(body)
+            try:
+                return from_json(body)
+            except ValueError:  # several answers, where the request was cut
+                return [from_json(part) for part in self.content]
         return [from_json(event.data) for event in decode_events(body) if event.data[:1] == b"{"]
 
     def __eq__(self, other: object) -> bool:
@@ -132,7 +136,7 @@ def _parse(response: ChatResponse) -> Any:
 
     wanted = response.response_format
     try:
-        if isinstance(wanted, dict):
+        if isinstance(wanted, Mapping):
             return None if wanted.get("type") == "text" else from_json(response.text)
         return TypeAdapter(wanted).validate_json(response.text)
     except ValidationError as error:

@@ -257,6 +257,9 @@ def test_an_unknown_variable_is_refused_without_a_file(monkeypatch: pytest.Monke
         ({"base_url": "https://[::1/v1"}, "is no URL with a scheme and a host"),
         ({"base_url": "user:secret@x.aliyuncs.com/v1"}, "is no URL with a scheme and a host"),
         ({"api_key": 3}, "api_key: expected text or a function"),
+        ({"workspace": "evil.example/"}, "workspace: expected a workspace's id"),
+        ({"workspace": "evil.example/@", "provider": "auto"}, "workspace: expected a workspace's id"),
+        ({"workspace": "a.b", "provider": "dashscope"}, "workspace: expected a workspace's id"),
     ],
 )  # fmt: skip
 def test_a_wrong_argument(options: dict[str, Any], expected: str) -> None:
@@ -275,6 +278,10 @@ def test_a_wrong_argument(options: dict[str, Any], expected: str) -> None:
         (
             {"provider": "qwen", "workspace": "ws-1", "region": "ap-southeast-1"},
             "https://ws-1.ap-southeast-1.maas.aliyuncs.com/compatible-mode/v1",
+        ),
+        (
+            {"provider": "qwen", "workspace": "ws-1", "region": "finance"},
+            "https://dashscope-finance.aliyuncs.com/compatible-mode/v1",
         ),
         ({"provider": "openai"}, "https://api.openai.com/v1"),
         ({"provider": "openai", "base_url": "http://127.0.0.1:1/v1/"}, "http://127.0.0.1:1/v1"),

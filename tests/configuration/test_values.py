@@ -147,7 +147,10 @@ def test_parameters_are_the_requests_fields() -> None:
         ("high", (True, "high", None)),
         (1000, (True, None, 1000)),
         (0, (True, None, 0)),
-        ({"effort": "low"}, (None, "low", None)),
+        ({"effort": "low"}, (True, "low", None)),
+        ({"budget": 5}, (True, None, 5)),
+        ({"enabled": False, "budget": 5}, (False, None, 5)),
+        ({"enabled": None}, (None, None, None)),
     ],
 )
 def test_the_ways_to_say_reasoning(given: Any, expected: tuple[Any, ...]) -> None:

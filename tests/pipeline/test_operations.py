@@ -50,7 +50,9 @@ class Codec:
             usage = Usage(input_tokens=answer["tokens"], total_tokens=answer["tokens"])
             return EmbeddingResponse(data=data, usage=usage, model=request.model, **fields)
         if request.operation == "models":
-            return ModelList(data=tuple(ListedModel(id=name) for name in answer["names"]), more=answer["more"], **fields)
+            return ModelList(
+                data=tuple(ListedModel(id=name) for name in answer["names"]), more=answer["more"], **fields
+            )
         return TokenCount(input_tokens=answer["tokens"], model=request.model, **fields)
 
     def decoder(self, request: Any, response: Any) -> Any:
@@ -99,6 +101,7 @@ async def test_texts_are_cut_to_the_models_limit_and_put_together_in_order(async
     assert (response.usage.input_tokens, response.usage.total_tokens, response.usage.output_tokens) == (12, 12, None)
     assert response.warnings == ("w",)
     assert response.complete
+    assert [answer["tokens"] for answer in response.raw] == [3, 4, 5]
 
 
 @both
@@ -111,6 +114,17 @@ async def test_few_texts_are_one_request(asynchronous: bool, model: str) -> None
     response = await client.run("embeddings.create", model=model, input=texts)
     assert len(transport.sent) == 1
     assert len(response.data) == (1 if model == "vector" else 30)
+
+
+def test_what_a_vector_carries_further_is_kept_when_answers_are_put_together() -> None:
+    """A sparse vector beside the dense one, for one."""
+    sparse = [{"index": 7, "value": 0.5}]
+    answer = EmbeddingResponse(data=({"index": 0, "embedding": [1.0], "sparse_embedding": sparse},))
+    joined = EmbeddingResponse.joined([answer, answer])
+    assert [(item.index, item.model_extra) for item in joined.data] == [
+        (0, {"sparse_embedding": sparse}),
+        (1, {"sparse_embedding": sparse}),
+    ]
 
 
 @both
@@ -168,7 +182,7 @@ async def test_a_layer_must_answer_in_the_operations_type(asynchronous: bool) ->
         yield
 
     client = Both(asynchronous, MemoryTransport(reply(tokens=7)), wrong)
-    with pytest.raises(PluginError, match="'wrong' returned EmbeddingResponse .* expected a TokenCount"):
+    with pytest.raises(PluginError, match=r"'wrong' returned EmbeddingResponse .* expected a TokenCount"):
         await client.run("count_tokens", model="m", messages=[{"role": "user", "content": "hi"}])
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -40,6 +41,7 @@ SCHEMA = {"type": "json_schema", "json_schema": {"name": "any", "schema": {"type
         (Point, '{"x": 1, "y": 2}', Point(1, 2)),
         (SCHEMA, '{"a": [1]}', {"a": [1]}),
         ({"type": "json_object"}, '{"a": 1.5}', {"a": 1.5}),
+        (MappingProxyType({"type": "json_object"}), '{"a": 1}', {"a": 1}),
         ({"type": "text"}, '{"a": 1}', None),
         (None, '{"a": 1}', None),
     ],

@@ -220,13 +220,24 @@ async def test_what_is_no_answer(plain: Mode, naps: Naps, content: bytes) -> Non
     assert error.attempts == (1 if content else 2)
 
 
-async def test_a_request_refused_on_this_side_has_no_attempt(mode: Mode, naps: Naps) -> None:
+@pytest.mark.parametrize(
+    ("given", "problem"),
+    [
+        ({"messages": [{"role": "user", "content": "\ud800"}]}, "messages[0].content holds a lone surrogate"),
+        ({"temperature": 2.5}, "temperature: expected"),  # refused by the provider's own builder
+    ],
+    ids=["core", "provider"],
+)
+async def test_a_request_refused_on_this_side_has_no_attempt(
+    mode: Mode, naps: Naps, given: dict[str, Any], problem: str
+) -> None:
     """What the builder refuses is never sent, never tried again, and counts no attempt."""
     transport = MemoryTransport(OK)
     with pytest.raises(BadRequestError) as caught:
-        await mode.ask(mode.client(transport), messages=[{"role": "user", "content": "\ud800"}])
+        await mode.ask(mode.client(transport), **given)
     assert (caught.value.attempts, caught.value.status_code, transport.sent) == (0, None, [])
-    assert "messages[0].content holds a lone surrogate" in str(caught.value)
+    assert caught.value.outcome == "not_sent"
+    assert problem in str(caught.value)
 
 
 async def test_the_deadline_refuses_a_wait(mode: Mode, naps: Naps) -> None:

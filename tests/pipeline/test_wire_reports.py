@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.pipeline.memory import MemoryTransport, said
+from tests.pipeline.memory import MemoryTransport, refused, said
 from tests.pipeline.modes import MODES, Mode
 
-from qonduit import BadRequestError, hookimpl
+from qonduit import APIStatusError, BadRequestError, hookimpl
 
 modes = pytest.mark.parametrize("mode", MODES, ids=lambda mode: mode.name)
 
@@ -71,3 +71,16 @@ async def test_a_streamed_call_may_be_plain_inside(mode: Mode) -> None:
     assert "".join(told.pieces) == "Hello"
     assert told.response.warnings == ("Bent.",)
     assert not transport.streams
+
+
+@modes
+@pytest.mark.parametrize(("status", "code"), [(404, "model_not_found"), (403, "access_denied"), (400, None)])
+async def test_the_error_of_a_retired_model_names_its_successor(mode: Mode, status: int, code: str | None) -> None:
+    """Where the model is gone there is no answer to warn on: the error says it. Other models' errors do not."""
+    rows = {"old": {"retired": "2026-01-31", "successor": "new"}}
+    client = mode.client(MemoryTransport(refused(status, code), refused(status, code)), models=rows, max_retries=0)
+    with pytest.raises(APIStatusError, match="'old' was announced to be taken offline on 2026-01-31; use 'new'"):
+        await mode.ask(client, model="old")
+    with pytest.raises(APIStatusError) as caught:
+        await mode.ask(client)
+    assert "offline" not in str(caught.value)
