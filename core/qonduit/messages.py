@@ -48,7 +48,7 @@ class Message(Value):
         """The text of the message: its content, or its text parts joined; "" when it has none."""
         if self.content is None or isinstance(self.content, str):
             return self.content or ""
-        return "".join(part.get("text", "") for part in self.content)
+        return "".join(text for part in self.content if isinstance(text := part.get("text"), str))
 
 
 class FunctionCallDelta(Value):

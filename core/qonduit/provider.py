@@ -10,6 +10,8 @@ from urllib.parse import urlsplit
 from qonduit._mistakes import nearest
 from qonduit.errors import ConfigurationError
 
+_WORKSPACE = re.compile(r"[A-Za-z0-9_-]{1,63}")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Capabilities:
@@ -44,6 +46,7 @@ class ProviderInfo:
         path: what its base URLs end with, e.g. "/v1".
         workspace_url: base URL of a workspace's own host, with `{workspace}` and `{region}`.
         workspace_regions: regions that are reached by a workspace's own host only.
+        shared_regions: regions whose workspaces have no hosts of their own.
         url_pattern: a regular expression for base URLs that are this provider's when no provider is named.
         fallback: whether a base URL that no provider recognises is this one's.
         mistaken_hosts: hosts that people take for the API's, with the right one.
@@ -61,6 +64,7 @@ class ProviderInfo:
     path: str = ""
     workspace_url: str | None = None
     workspace_regions: tuple[str, ...] = ()
+    shared_regions: tuple[str, ...] = ()
     url_pattern: str | None = None
     fallback: bool = False
     mistaken_hosts: Mapping[str, str] = field(default_factory=dict)
@@ -84,7 +88,7 @@ class ProviderInfo:
         )
 
     def base_url(self, provider: str, region: str | None, workspace: str | None) -> str:
-        """The base URL for a region and a workspace. Raises: ConfigurationError for an unknown region."""
+        """The base URL for a region and a workspace. Raises: ConfigurationError for one that cannot be."""
         known = [*(name for name in self.base_urls if name), *self.workspace_regions]
         chosen = region or self.default_region
         if not self.base_urls and self.workspace_url is None:
@@ -93,7 +97,11 @@ class ProviderInfo:
             raise ConfigurationError(
                 f"region: '{chosen}' is no region of provider '{provider}'{nearest(chosen, known)}."
             )
-        if workspace and self.workspace_url and chosen:
+        if workspace and self.workspace_url and chosen and chosen not in self.shared_regions:
+            if not _WORKSPACE.fullmatch(workspace):  # part of a host: another character could name a stranger's
+                raise ConfigurationError(
+                    "workspace: expected a workspace's id, 1 to 63 of the letters A-Z and a-z, digits, '-' and '_'."
+                )
             return self.workspace_url.format(workspace=workspace, region=chosen)
         if chosen in self.workspace_regions:
             raise ConfigurationError(

@@ -88,12 +88,18 @@ def _parse_part(item: Any) -> list[Part]:
         case {"type": "video", "video": [*frames]} if frames and all(isinstance(f, str) for f in frames):
             return [MediaPart("video", frame, mark) for frame in frames]
         case {"type": "input_audio", "input_audio": {"data": str(data), "format": str(form)}}:
-            is_url = data.startswith(("http:", "https:", "data:"))
-            return [MediaPart("audio", data if is_url else f"data:audio/{form};base64,{data}", mark)]
+            return [MediaPart("audio", _sound_url(data, form), mark)]
         case _:
             raise invalid_parameter(
                 "Each content part should be of type text, image_url, video_url, video or input_audio"
             )
+
+
+def _sound_url(data: str, form: str) -> str:
+    """The URL of a sound: its own, or a data URL of its type; `data:;base64,` leaves the type to `format`."""
+    if data.startswith("data:;base64,"):
+        return f"data:audio/{form}{data.removeprefix('data:')}"
+    return data if data.startswith(("http:", "https:", "data:", "oss:")) else f"data:audio/{form};base64,{data}"
 
 
 class CompatibleFraming:

@@ -17,7 +17,11 @@ MAX_SEED_COMPATIBLE = 2**31 - 1
 MAX_N = 4
 MAX_TOP_LOGPROBS = 5
 _TOOL_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
-_URL = re.compile(r"(https?|oss)://\S+|data:[\w.+-]+/[\w.+-]+;base64,[A-Za-z0-9+/_=-]*", re.ASCII)
+_URL = re.compile(r"(https?|oss)://\S+|data:([\w.+-]+/[\w.+-]+)?;base64,[A-Za-z0-9+/_=-]*", re.ASCII)
+"""Data without a media type is how films and sounds are sent to an omni model.
+
+Source: https://help.aliyun.com/zh/model-studio/qwen-omni (2026-05-26).
+"""
 
 
 class FormatCheck:

@@ -101,7 +101,7 @@ def _describe_item(part: MediaPart, language: Language) -> str:
         return f"{part.kind} {quote(part.url)}"
     media_type, _, data = part.url.removeprefix("data:").partition(";base64,")
     size = len(data) * 3 // 4 - (len(data) - len(data.rstrip("="))) if data else 0
-    described = f"{part.kind} {media_type}, {language.bytes.format(size=size)}"
+    described = f"{part.kind} {media_type}".rstrip() + f", {language.bytes.format(size=size)}"
     if (pixels := picture_size(data)) is not None:
         described += ", " + language.pixels.format(width=pixels[0], height=pixels[1])
     return described

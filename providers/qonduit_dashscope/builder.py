@@ -77,8 +77,11 @@ class NativeBuilder:
             case TokenCountRequest():
                 # This wire has it at its own base URL, whatever that ends with.
                 root = tokenizer.NATIVE
+                model = self._models.get(request.model or "")
+                served_by(model, "dashscope")
                 wire = tokenizer.build(request, base_url=root, path=root, headers=self._plain)
-                return wire._replace(url=f"{self._base_url}/tokenizer")
+                warnings = (model.retirement,) if model.retirement else ()
+                return wire._replace(url=f"{self._base_url}/tokenizer", warnings=warnings)
         operation = request.operation
         raise BadRequestError(
             f"The request was not sent: provider 'dashscope' has no operation '{operation}'.", outcome="not_sent"

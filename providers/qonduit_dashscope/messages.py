@@ -76,7 +76,21 @@ def _is_media(part: ContentPart) -> bool:
 def _with_text(message: Message) -> dict[str, Any]:
     if message.__pydantic_fields_set__ == _PLAIN and message.content.__class__ is str:
         return {"role": message.role, "content": message.content}
-    return {**_other_fields(message), "content": message.text}
+    content = message.content
+    text = "".join(map(_text, content)) if isinstance(content, tuple) else content or ""
+    return {**_other_fields(message), "content": text}
+
+
+def _text(part: ContentPart) -> str:
+    """The text of a part. Raises: BadRequestError when it has none: left out in silence, it would be missed."""
+    text = part.get("text")
+    if not isinstance(text, str):
+        raise BadRequestError(
+            f"The request was not sent: messages: a part of type 'text' holds a {type(text).__name__} as its text; "
+            "expected a str.",
+            outcome="not_sent",
+        )
+    return text
 
 
 def _with_parts(message: Message) -> dict[str, Any]:
@@ -98,9 +112,14 @@ def _part(part: ContentPart) -> dict[str, Any]:
             _refuse_files(part.get(medium))
         return part
     if kind == "text":
+        _text(part)
         return {name: value for name, value in part.items() if name != "type"}
-    name = PART_NAMES.get(kind)
-    if name is None or kind not in part:
+    name = PART_NAMES.get(kind) if isinstance(kind, str) else None
+    if name is not None and kind not in part:
+        raise BadRequestError(
+            f"The request was not sent: messages: a part of type {kind!r} has no {kind!r}.", outcome="not_sent"
+        )
+    if name is None:
         raise BadRequestError(
             f"The request was not sent: messages: provider 'dashscope' knows no part of type {kind!r}; "
             f"known: text, {', '.join(sorted(PART_NAMES))}.",

@@ -23,7 +23,7 @@ def read(request: ModelsRequest, output: Mapping[str, Any], common: Mapping[str,
     data = tuple(map(_model, output["models"] or ()))
     total = output.get("total")
     more = bool(data) and isinstance(total, int) and request.page * PAGE_SIZE < total
-    return ModelList(**common, data=data, more=more)
+    return ModelList(**{**common, "model": None}, data=data, more=more)  # it is of no model
 
 
 def _model(item: Mapping[str, Any]) -> ListedModel:

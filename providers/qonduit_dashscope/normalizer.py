@@ -197,7 +197,7 @@ def choices_of(output: Any) -> list[dict[str, Any]]:
 def _choice(position: int, choice: dict[str, Any]) -> dict[str, Any]:
     message = choice.get("message")
     message = dict(message) if isinstance(message, dict) else {}
-    message.setdefault("role", "assistant")
+    message["role"] = message.get("role") or "assistant"
     message["content"] = text_of(message.get("content"))
     calls = message.get("tool_calls")
     if calls:

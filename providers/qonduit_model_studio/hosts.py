@@ -71,6 +71,7 @@ def provider_info(path: str, url_pattern: str | None, capabilities: Capabilities
         path=path,
         workspace_url="https://{workspace}.{region}.maas.aliyuncs.com" + path,
         workspace_regions=("eu-central-1", "ap-northeast-1"),
+        shared_regions=("finance",),
         url_pattern=url_pattern,
         mistaken_hosts={"dashscope.aliyun.com": "dashscope.aliyuncs.com"},
         models="qonduit_model_studio",

@@ -57,8 +57,8 @@ def plan(request: ChatRequest, model: Model, *, provider: str, search_results: b
     Raises: BadRequestError for a model that the provider does not serve.
     """
     messages = _messages(request.messages)
-    given = request.__pydantic_fields_set__ & _INVOLVED
-    if not given and model.retired is None and model.stream_only == "never" and not model.refuses:
+    plain = request.__pydantic_fields_set__.isdisjoint(_INVOLVED)
+    if plain and model.retired is None and model.stream_only == "never" and not model.refuses:
         if model.providers is not None:
             served_by(model, provider)
         return Plan({}, frozenset(), messages, request.stream, (), ())
@@ -125,10 +125,14 @@ class _Work:
     def reason(self) -> None:
         """`reasoning` as the model takes it: a switch, a budget, an effort."""
         reasoning = self._request.reasoning
-        if reasoning is None:
+        if reasoning is None or "reasoning" in self._left_out:
             return
-        if reasoning.enabled is not None and not (reasoning.enabled is False and self._model.thinking == "off"):
-            self._fields["enable_thinking"] = reasoning.enabled
+        if reasoning.enabled is False:  # nothing is left to bound
+            if self._model.thinking != "off":
+                self._fields["enable_thinking"] = False
+            return
+        if reasoning.enabled:
+            self._fields["enable_thinking"] = True
         if reasoning.budget is not None:
             self._fields["thinking_budget"] = reasoning.budget
         if reasoning.effort is not None:
@@ -160,7 +164,7 @@ class _Work:
     def search(self, *, results: bool) -> None:
         """Web search, with its options."""
         search = self._request.search
-        if search is None:
+        if search is None or "search" in self._left_out:
             return
         self._fields["enable_search"] = bool(search) or isinstance(search, dict)
         if isinstance(search, dict):
@@ -172,7 +176,7 @@ class _Work:
     def format(self) -> None:
         """The form of the answer, by what the model can."""
         wanted = self._request.response_format
-        kind = wanted.get("type") if wanted is not None else None
+        kind = wanted.get("type") if wanted is not None and "response_format" not in self._left_out else None
         if kind == "json_schema" and self._model.structured == "object" and wanted is not None:
             described = wanted.get("json_schema")
             schema = described.get("schema") if isinstance(described, Mapping) else None
@@ -211,10 +215,8 @@ class _Work:
             return True
         if model.stream_only == "never":
             return False
-        asked = reasoning is not None and (
-            reasoning.enabled or reasoning.budget is not None or reasoning.effort is not None
-        )
         told_off = reasoning is not None and reasoning.enabled is False
+        asked = reasoning is not None and reasoning.enabled
         if model.thinking == "only" or asked:
             return True
         if told_off or not model.thinking_default:

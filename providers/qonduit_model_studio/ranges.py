@@ -36,8 +36,8 @@ def check(request: ChatRequest, *, seed_limit: int) -> None:
 
     Raises: BadRequestError that names every parameter out of range, what was given and what is expected.
     """
-    given = request.__pydantic_fields_set__ & _CHECKED
-    problems = list(_problems(request, given, seed_limit)) if given else []
+    given = request.__pydantic_fields_set__
+    problems = [] if given.isdisjoint(_CHECKED) else _problems(request, given, seed_limit)
     for message in request.messages:
         if message.content.__class__ is tuple:
             problems += _parts(request)
@@ -55,7 +55,7 @@ def _problems(request: ChatRequest, given: set[str], seed_limit: int) -> list[st
             problems.append(f"{name}: expected {expected}, got {value}")
     if request.seed is not None and not 0 <= request.seed <= seed_limit:
         problems.append(f"seed: expected from 0 to {seed_limit}, got {request.seed}")
-    if request.reasoning is not None and request.reasoning.budget == 0:
+    if request.reasoning is not None and request.reasoning.budget == 0 and request.reasoning.enabled is not False:
         problems.append("reasoning: a budget is 1 at least; to switch reasoning off, pass reasoning=False")
     for position, tool in enumerate(request.tools or ()):
         function = tool.get("function")
@@ -88,6 +88,7 @@ def _parts(request: ChatRequest) -> list[str]:
 
 
 def _data_urls(part: Mapping[str, Any]) -> list[str]:
+    """The data URLs of a part, and a sound in OpenAI's form: its bare base64 is sent as one."""
     found = []
     for name, value in part.items():
         if name == "text":
@@ -95,5 +96,6 @@ def _data_urls(part: Mapping[str, Any]) -> list[str]:
         inner = (
             value.values() if isinstance(value, Mapping) else value if isinstance(value, (list, tuple)) else (value,)
         )
-        found += [url for url in inner if isinstance(url, str) and url.startswith("data:")]
+        starts = ("data:",) if name != "input_audio" else ("",)
+        found += [url for url in inner if isinstance(url, str) and url.startswith(starts)]
     return found

@@ -9,7 +9,7 @@ Source: https://help.aliyun.com/zh/model-studio/generate-temporary-api-key (2026
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -64,21 +64,22 @@ class TokenAuth:
         self._credentials = credentials
         self._seconds = seconds
         self._clock = clock
-        self._token = ""
-        self._until = 0.0
+        self._current = ("", clock())  # the token, and until when it is used; one value, as threads share it
 
     def flow(self, wire: WireRequest) -> AuthFlow:
         """See `qonduit.parts.Auth`. Raises: APIError when no token is given."""
-        if self._clock() >= self._until:
-            yield from self._fetch()
-        used = self._token
+        used, until = self._current
+        if self._clock() >= until:
+            used = yield from self._fetch()
         answer = yield wire.with_headers({"authorization": f"Bearer {used}"})
         if answer.status == 401:
-            if self._token == used:  # nobody else has fetched another meanwhile
-                yield from self._fetch()
-            yield wire.with_headers({"authorization": f"Bearer {self._token}"})
+            other, _ = self._current
+            if other == used:  # nobody else has fetched another meanwhile
+                other = yield from self._fetch()
+            yield wire.with_headers({"authorization": f"Bearer {other}"})
 
-    def _fetch(self) -> AuthFlow:
+    def _fetch(self) -> Generator[WireRequest, WireResponse, str]:
+        """A new token."""
         asked = self._clock()
         headers = {"authorization": f"Bearer {self._credentials.value}"}
         answer: WireResponse = yield WireRequest("POST", self._url, headers, b"", operation="token")
@@ -88,14 +89,15 @@ class TokenAuth:
         if answer.status != 200:
             raise _refused(answer, self._provider)
         try:
-            self._token = _Made.model_validate_json(answer.content).token
+            token = _Made.model_validate_json(answer.content).token
         except ValidationError:
             raise ProtocolError(
                 f"{self._provider} answered the request for a temporary token with something else. Is base_url right?",
                 status_code=answer.status,
                 outcome="rejected",
             ) from None
-        self._until = asked + self._seconds * (1 - MARGIN)
+        self._current = (token, asked + self._seconds * (1 - MARGIN))
+        return token
 
 
 def _root(base_url: str) -> str:

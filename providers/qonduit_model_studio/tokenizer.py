@@ -34,7 +34,19 @@ def build(request: TokenCountRequest, *, base_url: str, path: str, headers: Mapp
     body: dict[str, Any] = {"model": request.model, "input": {"messages": messages}, **(request.extra_body or {})}
     own = {name.lower(): value for name, value in (request.extra_headers or {}).items()}
     url = f"{base_url.removesuffix(path)}{NATIVE}/tokenizer"
-    return WireRequest("POST", url, {**headers, **own}, to_json(body), operation=request.operation)
+    left_out = ("parts other than text (they are not counted)",) if _has_media(request) else ()
+    return WireRequest(
+        "POST", url, {**headers, **own}, to_json(body), operation=request.operation, unsupported=left_out
+    )
+
+
+def _has_media(request: TokenCountRequest) -> bool:
+    return any(
+        "text" not in part
+        for message in request.messages
+        if isinstance(message.content, tuple)
+        for part in message.content
+    )
 
 
 def read(request: TokenCountRequest, body: Any, response: WireResponse, provider: str) -> TokenCount | None:

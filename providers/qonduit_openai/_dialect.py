@@ -84,8 +84,7 @@ class OpenAIDialect(Dialect):
         unsupported: list[str] = []
         messages = _messages(request.messages, unsupported, marks=not self._own_host)
         warnings = () if model.retirement is None else (model.retirement,)
-        given = request.__pydantic_fields_set__
-        if not given & _INVOLVED and not model.refuses:
+        if request.__pydantic_fields_set__.isdisjoint(_INVOLVED) and not model.refuses:
             return Plan({}, frozenset(), messages, request.stream, tuple(unsupported), warnings)
         fields: dict[str, Any] = {}
         left_out = {name for name in (*model.refuses, *_NOWHERE) if getattr(request, name, None) is not None}
@@ -93,7 +92,8 @@ class OpenAIDialect(Dialect):
             left_out.discard("search")  # there is nothing to leave out
         unsupported += [f"{name} of this model" if name in model.refuses else name for name in sorted(left_out)]
         _limit(request, model, fields, left_out)
-        _reason(request.reasoning, model, fields, unsupported)
+        if "reasoning" not in left_out:
+            _reason(request.reasoning, model, fields, unsupported)
         return Plan(fields, frozenset(left_out), messages, request.stream, tuple(unsupported), warnings)
 
     def headers(self, profile: Profile) -> dict[str, str]:
@@ -118,11 +118,12 @@ def _reason(reasoning: Reasoning | None, model: Model, fields: dict[str, Any], u
     """The wire bounds reasoning by an effort only: it has no word for tokens, or for "on"."""
     if reasoning is None:
         return
-    if reasoning.effort is not None:
-        fields["reasoning_effort"] = reasoning.effort
-    elif reasoning.enabled is False:
+    if reasoning.enabled is False:  # nothing is left to bound
         if model.thinking != "off":  # else there is nothing to switch off, and the server refuses the word
             fields["reasoning_effort"] = "none"
+        return
+    if reasoning.effort is not None:
+        fields["reasoning_effort"] = reasoning.effort
     elif reasoning.enabled and reasoning.budget is None:
         unsupported.append("reasoning without an effort")
     if reasoning.budget is not None:

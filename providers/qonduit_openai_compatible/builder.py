@@ -30,7 +30,7 @@ class CompatibleBuilder:
         """See `qonduit.parts.RequestBuilder`."""
         if not isinstance(request, ChatRequest):
             return self._other(request)
-        plan = self._dialect.plan(request, self._models.get(request.model or ""))
+        plan = self._dialect.plan(request, self._models[request.model or ""])
         body = plan.fields
         fields = self._fields - plan.left_out if plan.left_out else self._fields
         if request.tools == ():

@@ -211,7 +211,7 @@ def _without_small_print(body: dict[str, Any]) -> dict[str, Any]:
     choices = body.get("choices")
     for choice in choices if isinstance(choices, list) else ():
         if isinstance(choice, dict) and isinstance(choice.get("message"), dict):
-            choice["message"].setdefault("role", "assistant")
+            choice["message"]["role"] = choice["message"].get("role") or "assistant"
             choice["message"].pop("partial", None)  # no field of an answer
     return kept
 

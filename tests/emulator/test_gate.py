@@ -231,6 +231,32 @@ def test_media_urls_are_checked(http: httpx.Client, url: str) -> None:
     assert "URL does not appear to be valid" in refused.json()["error"]["message"]
 
 
+@pytest.mark.parametrize(
+    ("data", "heard"),
+    [
+        ("data:;base64,UklGRg==", "audio audio/wav, 4 bytes"),
+        ("data:audio/x-wav;base64,UklGRg==", "audio audio/x-wav, 4 bytes"),
+        ("UklGRg==", "audio audio/wav, 4 bytes"),
+        ("oss://bucket/key.wav", "audio oss://bucket/key.wav"),
+        ("https://example.com/a.wav", "audio https://example.com/a.wav"),
+    ],
+)
+def test_a_sound_is_a_url_or_data(http: httpx.Client, data: str, heard: str) -> None:
+    """Data without a media type is of the type that `format` says; an upload's URL is one like another."""
+    sound = {"type": "input_audio", "input_audio": {"data": data, "format": "wav"}}
+    messages = [{"role": "user", "content": [sound]}]
+    answered = http.post(CHAT, json=compatible({"messages": messages}, "qwen3-vl-plus")).json()
+    assert answered["choices"][0]["message"]["content"].endswith(f": {heard}.")
+
+
+def test_a_film_may_be_data_without_a_type(http: httpx.Client) -> None:
+    """As it is sent to an omni model."""
+    film = {"type": "video_url", "video_url": {"url": "data:;base64,AAAA"}}
+    messages = [{"role": "user", "content": [film]}]
+    answered = http.post(CHAT, json=compatible({"messages": messages}, "qwen3-vl-plus")).json()
+    assert answered["choices"][0]["message"]["content"].endswith(": video, 3 bytes.")
+
+
 def test_unknown_routes_and_methods(http: httpx.Client) -> None:
     """A wrong path or method gets an error in the shape of the wire its path belongs to."""
     flat = http.post("/api/v1/services/nope", json={})

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from operator import attrgetter
 from typing import Any
 
-from tests.equivalence.cases import Case
+from tests.equivalence import operation_outcomes
+from tests.equivalence.case import Case
 from tests.equivalence.outcomes import Outcome, answered, failed, sent
 from tests.pipeline.modes import MODES, Mode
 
@@ -44,6 +46,13 @@ class Asker:
             return streamed
         return plain | {name: value for name, value in streamed.items() if name.startswith("stream.")}
 
+    def operation(self, path: str, case: Case, provider: str, mode: Mode) -> Outcome:
+        """What came of a case of the operation at `path` of the client, such as "embeddings.create"."""
+        key = (case.name, provider, mode)
+        if key not in self._outcomes:
+            self._outcomes[key] = self._runner.run(self._ask(case, provider, mode, path))
+        return self._outcomes[key]
+
     def close(self) -> None:
         """Close every client."""
         for (_, asynchronous), client in self._clients.items():
@@ -52,20 +61,22 @@ class Asker:
                 self._runner.run(result)
         self._runner.close()
 
-    async def _ask(self, case: Case, provider: str, mode: Mode) -> Outcome:
+    async def _ask(self, case: Case, provider: str, mode: Mode, path: str | None = None) -> Outcome:
+        """Ask for a chat, or for the operation at `path` of the client."""
         self._emulator.reset()
         for rule in case.rules:
             self._emulator.rules.set(**rule)
-        if case.client:
-            client = self._client(provider, mode, **case.client)
-            try:
-                return await self._outcome(client, case, provider, mode)
-            finally:
-                await mode.leave(client)
         key = (provider, mode.asynchronous)
-        if key not in self._clients:
+        if not case.client and key not in self._clients:
             self._clients[key] = self._client(provider, mode)
-        return await self._outcome(self._clients[key], case, provider, mode)
+        client = self._client(provider, mode, **case.client) if case.client else self._clients[key]
+        try:
+            if path is not None:
+                return await self._operation(client, case, provider, mode, path)
+            return await self._outcome(client, case, provider, mode)
+        finally:
+            if case.client:
+                await mode.leave(client)
 
     def _client(self, provider: str, mode: Mode, **options: Any) -> Client | AsyncClient:
         urls = {
@@ -100,9 +111,21 @@ class Asker:
             outcome = failed(error, provider)
         return outcome | sent(self._emulator.requests)
 
+    async def _operation(self, client: Any, case: Case, provider: str, mode: Mode, path: str) -> Outcome:
+        function = attrgetter(path)(client)
+        try:
+            result = function(**case.request)
+            response = await result if mode.asynchronous else result
+            outcome = operation_outcomes.answered(response, provider)
+        except APIError as error:
+            outcome = operation_outcomes.refused(error, provider)
+        return outcome | operation_outcomes.sent(self._emulator.requests)
 
-def _filled(messages: Any, answer: Message) -> list[dict[str, Any]]:
+
+def _filled(messages: Any, answer: Message) -> list[Any]:
     """The messages that follow an answer; the call that a tool answers to is the answer's."""
+    if callable(messages):
+        return list(messages(answer))
     calls = iter(answer.tool_calls or ())
     return [
         {**message, "tool_call_id": next(calls).id} if message.get("tool_call_id") == "*" else dict(message)

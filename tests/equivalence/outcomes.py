@@ -19,13 +19,15 @@ from typing import Any
 from tests.pipeline.modes import Told
 
 from qonduit import ChatChunk, ChatResponse
-from qonduit.errors import APIError
+from qonduit.errors import APIError, AuthenticationError, ProtocolError
+from qonduit.search import Search, SearchResult
 from qonduit.usage import Usage
 
 ABSENT = "—"
 _OF_ERRORS = ("kind", "error", "status", "retryable", "outcome")
 Outcome = dict[str, Any]
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_HEADERS = {"x-mine", "x-dashscope-ossresourceresolve"}
 _KINDS = {"image_url": "image", "video_url": "video", "input_audio": "audio"}
 
 
@@ -35,8 +37,8 @@ def answered(told: Told, provider: str) -> Outcome:
     outcome: Outcome = {
         "kind": "answer",
         "model": response.model,
-        "id": _form(response.id, response.request_id),
-        "request_id": _form(response.request_id),
+        "id": form(response.id, response.request_id),
+        "request_id": form(response.request_id),
         "created": _when(response.created),
         "provider": "its own" if response.provider == provider else response.provider,
         "complete": response.complete,
@@ -46,6 +48,9 @@ def answered(told: Told, provider: str) -> Outcome:
         "status_code": response.status_code,
         "raw": "an object" if isinstance(response.raw, dict) else f"a list of {type(response.raw[0]).__name__}",
         "text": response.text,
+        "parsed": _parsed(response),
+        "search": _pages(response.search),
+        "search.cited": response.search and tuple(page.index for page in response.search.cited(response.text)),
         "choices": len(response.choices),
         "tool_calls": sum(len(choice.message.tool_calls or ()) for choice in response.choices),
     }
@@ -80,9 +85,12 @@ def failed(error: Exception, provider: str) -> Outcome:
         "outcome": error.outcome,
         "attempts": error.attempts,
         "retry_after": error.retry_after,
-        "request_id": _form(error.request_id),
+        "request_id": form(error.request_id),
         "provider": "its own" if error.provider == provider else error.provider,
-        "partial answer": error.response and (error.response.complete, error.response.text),
+        "names its host": isinstance(error, AuthenticationError) and "The key was sent to 127.0.0.1:" in str(error),
+        "partial answer": (error.response.complete, error.response.text)
+        if isinstance(error.response, ChatResponse)
+        else None,
     }
 
 
@@ -108,15 +116,21 @@ def sent(requests: Iterable[Any]) -> Outcome:
         others = body
     outcome |= {f"sent.messages[{place}]": _message(message) for place, message in enumerate(messages)}
     outcome |= {f"sent.{name}": value for name, value in others.items()}
-    outcome |= {f"sent.header {name}": value for name, value in last.headers.items() if name == "x-mine"}
-    return outcome
+    return outcome | {f"sent.{name}": value for name, value in headers(last).items()}
+
+
+def headers(request: Any) -> Outcome:
+    """The headers of a request that are compared: those that a case can make a difference to."""
+    return {f"header {name}": value for name, value in request.headers.items() if name in _HEADERS}
 
 
 def differences(outcome: Mapping[str, Any], reference: Mapping[str, Any], *, streamed: bool) -> Outcome:
     """The fields of `outcome` that are not as in the reference. Only a stream has those of streams."""
     names = {name for name in (*outcome, *reference) if streamed or not name.startswith("stream.")}
+    if not (outcome["sent.count"] and reference["sent.count"]):  # what was not sent has no fields
+        names = {name for name in names if name == "sent.count" or not name.startswith("sent")}
     if outcome["kind"] != reference["kind"]:  # an error in place of an answer has none of its fields
-        names = {name for name in names if name in _OF_ERRORS or name.startswith("sent.")}
+        names = {name for name in names if name in _OF_ERRORS or name.startswith("sent")}
     return {
         name: outcome.get(name, ABSENT)
         for name in sorted(names)
@@ -129,7 +143,24 @@ def _same(one: Any, other: Any) -> bool:
     return one == other and isinstance(one, bool) == isinstance(other, bool)
 
 
-def _form(identifier: str | None, known: str | None = None) -> str | None:
+def _parsed(response: ChatResponse) -> Any:
+    """The answer in the type that was asked for, or the name of the error that says why it is none."""
+    try:
+        return response.parsed
+    except ProtocolError as error:
+        return type(error).__name__
+
+
+def _pages(search: Search | None) -> str | None:
+    """How many pages were found, and what is said of every one of them."""
+    if search is None:
+        return None
+    said = [name for name in SearchResult.model_fields if all(getattr(page, name) for page in search.results)]
+    return f"{len(search.results)} pages, each with {', '.join(said)}"
+
+
+def form(identifier: str | None, known: str | None = None) -> str | None:
+    """What an id looks like; `known` is the id of the request, which may be a part of it."""
     if identifier is None:
         return None
     if known:
@@ -167,6 +198,7 @@ def _streamed(chunks: tuple[ChatChunk, ...], response: ChatResponse) -> Outcome:
         "stream.models": {chunk.model for chunk in chunks} == {response.model},
         "stream.usage_chunks": sum(not chunk.choices for chunk in chunks),
         "stream.usages": sum(chunk.usage is not None for chunk in chunks),
+        "stream.searches": sum(chunk.search is not None for chunk in chunks),
     }
 
 
@@ -195,6 +227,7 @@ def _part(part: dict[str, Any]) -> dict[str, Any]:
     value = part[kind]
     if kind == "input_audio" and "format" in value:
         data, form = value["data"], value["format"]
+        data = data.removeprefix("data:;base64,")  # the type is that of the format
         return {"audio": data if ":" in data else f"data:audio/{form};base64,{data}", **rest}
     if isinstance(value, dict):
         value = dict(value)

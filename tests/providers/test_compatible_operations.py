@@ -289,3 +289,12 @@ def test_with_the_emulator() -> None:
 def test_a_chat_is_still_a_chat() -> None:
     """The other operations are no part of what a chat sends."""
     assert builder("qwen", base_url=COMPATIBLE).build(chat()).url == f"{COMPATIBLE}/chat/completions"
+
+
+def test_what_the_tokenizer_does_not_count_is_reported() -> None:
+    """Only text is counted: a message with a picture says so; text and text parts do not."""
+    picture = {"type": "image_url", "image_url": {"url": "https://x.test/a.png"}}
+    request = COUNT.replace(messages=[{"role": "user", "content": [{"type": "text", "text": "hi"}, picture]}])
+    for made in (builder("qwen", base_url=COMPATIBLE), builder("dashscope")):
+        assert made.build(request).unsupported == ("parts other than text (they are not counted)",)
+        assert made.build(COUNT).unsupported == ()

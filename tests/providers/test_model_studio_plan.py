@@ -115,6 +115,9 @@ CASES: dict[str, Case] = {
         {"reasoning": {"effort": "low", "budget": 5}},
         {"enable_thinking": True, "thinking_budget": 5},
     ),
+    "off, whatever else is said": Case(
+        THINKER, {"reasoning": {"enabled": False, "effort": "low", "budget": 5}}, {"enable_thinking": False}
+    ),
     # search
     "search": Case({}, {"search": True}, {"enable_search": True}),
     "no search": Case({}, {"search": False}, {"enable_search": False}),
@@ -154,6 +157,12 @@ CASES: dict[str, Case] = {
     "what neither wire has": Case({}, {"frequency_penalty": 0.5, "user": "u"}, {}, ("frequency_penalty", "user")),
     "what the model refuses": Case(
         {"refuses": ["temperature", "seed"]}, {"temperature": 0.5, "top_p": 0.5}, {}, ("temperature of this model",)
+    ),
+    "what has a form of its own, refused": Case(
+        {**THINKER, "structured": "object", "refuses": ["reasoning", "search", "response_format"]},
+        {"reasoning": "low", "search": True, "response_format": BY_SCHEMA},
+        {},
+        ("reasoning of this model", "response_format of this model", "search of this model"),
     ),
     "a model that goes": Case(
         {"retired": "2026-07-13", "successor": "n"}, {}, {}, (), ("taken offline on 2026-07-13; use 'n'",)
@@ -206,6 +215,12 @@ STREAMS: dict[str, tuple[dict[str, Any], dict[str, Any], bool, bool]] = {
     "when it is given a budget": ({**THINKING, "thinking_default": False}, {"reasoning": {"budget": 5}}, True, False),
     "when it cannot but reason": ({**THINKING, "thinking": "only"}, {}, True, False),
     "not when it is told not to": (THINKING, {"reasoning": False}, False, False),
+    "not when it is told not to, with a bound": (
+        THINKING,
+        {"reasoning": {"enabled": False, "budget": 5}},
+        False,
+        False,
+    ),
     "not when it does not by itself": ({**THINKING, "thinking_default": False}, {}, False, False),
     "the caller's own stream": (THINKING, {"stream": True}, True, False),
 }

@@ -80,6 +80,7 @@ RIGHT: list[dict[str, Any]] = [
     {"top_logprobs": 5},
     {"seed": 0},
     {"reasoning": 1},
+    {"reasoning": {"enabled": False, "budget": 0}},
     {"tools": [tool("a"), tool("A-z_9" * 12 + "abcd")]},
     {"tools": [{"type": "web_search"}]},
     {"messages": picture(MAX_DATA_URL)},
@@ -115,11 +116,12 @@ def test_all_that_is_wrong_is_said_at_once() -> None:
         {"type": "video_url", "video_url": {"url": "data:video/mp4;base64," + "A" * MAX_DATA_URL}},
         {"type": "video", "video": ["https://example.test/a.png", "data:image/png;base64," + "A" * MAX_DATA_URL]},
         {"type": "image_url", "image_url": "data:image/png;base64," + "A" * MAX_DATA_URL},
+        {"type": "input_audio", "input_audio": {"data": "A" * (MAX_DATA_URL + 1), "format": "wav"}},
     ],
-    ids=["a film", "a frame", "a bare URL"],
+    ids=["a film", "a frame", "a bare URL", "a sound in bare base64"],
 )
 def test_every_form_of_part_is_measured(wire: str, part: dict[str, Any]) -> None:
-    """Films, lists of frames and bare URLs count like pictures."""
+    """Films, lists of frames, bare URLs and sounds count like pictures."""
     with pytest.raises(BadRequestError, match=r"messages\[0\]\.content\[0\]: its data is"):
         builder(wire).build(chat(messages=[{"role": "user", "content": [part]}]))
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 from tests.parts import profile
 from tests.pipeline.memory import MemoryTransport, Reply, refused, said
-from tests.pipeline.modes import MODES, Mode
+from tests.pipeline.modes import MESSAGES, MODES, Mode
 
 from qonduit import (
     APIError,
@@ -65,6 +66,7 @@ async def test_a_wrong_key_at_a_real_server(emulator: Emulator, mode: Mode) -> N
         AuthenticationError, match=r"asked for a temporary token; the call itself was not sent"
     ) as caught:
         await mode.ask(client)
+    assert f"The key was sent to {emulator.url.removeprefix('http://')}." in str(caught.value)
     assert "sk-wrong" not in str(caught.value)
     assert (caught.value.status_code, caught.value.code, caught.value.provider) == (401, "InvalidApiKey", "qwen")
     await mode.leave(client)
@@ -175,6 +177,21 @@ def test_the_life_of_a_token_counts_from_the_question() -> None:
     assert run(auth, answered(200, {"token": "st-2"}), answered(200)) == ["sk-a", "st-2"]
 
 
+@modes
+async def test_a_token_that_the_server_let_end(mode: Mode) -> None:
+    """A real server ends the token before the client thinks so: the call goes through with another one."""
+    clock = Clock()
+    with Emulator(clock=clock) as emulator:
+        given = {"base_url": emulator.base_url, "api_key": emulator.api_key, "max_retries": 0}
+        client = mode.client(None, ("temporary-token", {"seconds": 60}), **given)
+        for _ in range(2):
+            assert (await mode.ask(client)).response.text
+            clock.now += 61
+        asked = [request.path.rpartition("/")[2] for request in emulator.requests]
+        assert asked == ["tokens", "completions", "completions", "tokens", "completions"]
+        await mode.leave(client)
+
+
 def test_a_key_that_was_changed_is_read_again() -> None:
     """After a 401 for the token the key is read once more, and its token used."""
     found = ["sk-old", "sk-new"]
@@ -193,6 +210,18 @@ def test_two_first_calls_at_once() -> None:
     # The first was refused: the second's token is newer, and used as it is.
     again: Any = one.send(answered(401))
     assert again.headers["authorization"] == "Bearer st-2"
+
+
+def test_many_threads_at_once(emulator: Emulator) -> None:
+    """First calls of many threads all succeed, each with a token, however many of them were fetched."""
+    emulator.reset()
+    given = {"provider": "qwen", "base_url": emulator.base_url, "api_key": emulator.api_key, "model": "qwen-plus"}
+    with Client(plugins=["temporary-token"], max_retries=0, **given) as client, ThreadPoolExecutor(16) as pool:
+        answers = list(pool.map(lambda _: client.chat.completions.create(messages=MESSAGES), range(32)))
+    assert all(answer.text for answer in answers)
+    asked = [request.path.rpartition("/")[2] for request in emulator.requests]
+    assert asked.count("completions") == 32
+    assert 1 <= asked.count("tokens") <= 16
 
 
 @pytest.mark.parametrize(

@@ -421,3 +421,21 @@ def test_the_seed_of_this_wire() -> None:
     with pytest.raises(BadRequestError, match="seed") as caught:
         builder("dashscope").build(chat(seed=2**63))
     assert caught.value.outcome == "not_sent"
+
+
+@pytest.mark.parametrize("model", ["qwen-plus", "qwen3-vl-plus"])
+@pytest.mark.parametrize(
+    ("part", "expected"),
+    [
+        ({"type": "text", "text": None}, "a part of type 'text' holds a NoneType as its text"),
+        ({"type": "text"}, "a part of type 'text' holds a NoneType as its text"),
+        ({"type": "image_url"}, "a part of type 'image_url' has no 'image_url'"),
+        ({"type": ["text"]}, "knows no part of type ['text']"),
+    ],
+)
+def test_a_part_without_its_content_is_refused(model: str, part: dict[str, Any], expected: str) -> None:
+    """What is no part is the caller's mistake on both paths: never sent as empty text, never the provider's defect."""
+    with pytest.raises(BadRequestError) as caught:
+        builder("dashscope").build(chat(model=model, messages=user(part)))
+    assert expected in str(caught.value)
+    assert caught.value.outcome == "not_sent"

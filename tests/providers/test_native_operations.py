@@ -79,8 +79,9 @@ def test_requests(request_: Request, method: str, path: str, body: Any) -> None:
 
 def test_a_model_that_goes_is_warned_of() -> None:
     """A model with an announced end is warned of in every operation that names one."""
-    (warning,) = builder("dashscope").build(RERANK.replace(model="gte-rerank")).warnings
-    assert "gte-rerank" in warning
+    for request, model in ((RERANK, "gte-rerank"), (COUNT, "qwen-max")):
+        (warning,) = builder("dashscope").build(request.replace(model=model)).warnings
+        assert model in warning
     assert builder("dashscope").build(EMBED).warnings == ()
 
 
@@ -134,7 +135,8 @@ def test_pages_of_models(page: int, total: int | None, more: bool) -> None:
     """A page says whether another follows; what else it says of a model is kept."""
     models = [{"model": "qwen-plus", "source": "system", "provider": "alibaba", "opensource": False}]
     output = {"total": total, "page_no": page, "page_size": 100, "models": models}
-    response = normalized(MODELS.replace(page=page), {"output": output, "request_id": "r"})
+    response = normalized(MODELS.replace(page=page, model="mine"), {"output": output, "request_id": "r"})
+    assert response.model is None
     assert [(model.id, model.owned_by) for model in response.data] == [("qwen-plus", "alibaba")]
     assert response.data[0].model_extra["source"] == "system"
     assert (response.more, response.request_id) == (more, "r")

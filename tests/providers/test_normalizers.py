@@ -413,6 +413,15 @@ def test_usage_that_is_no_object_is_unknown(provider: str, usage: Any) -> None:
         assert response.usage is None or all(getattr(response.usage, name) is None for name in COUNTS)
 
 
+@pytest.mark.parametrize("role", ["", None])
+def test_an_answer_without_a_role_is_the_assistants(provider: str, wire: Wire, role: str | None) -> None:
+    """A role that says nothing does not cost the answer."""
+    choice = {"message": {"role": role, "content": "hello"}, "finish_reason": "stop"}
+    body = {"output": {"choices": [choice]}} if wire.native else {"choices": [choice]}
+    message = normalizer(provider).normalize(chat(), wire_response(dumps(body))).choices[0].message
+    assert (message.role, message.text) == ("assistant", "hello")
+
+
 NOT_AN_ANSWER: dict[str, bytes] = {
     "nothing": b"",
     "white space": b" \r\n",

@@ -57,6 +57,13 @@ REASONING: dict[str, tuple[dict[str, Any], Any, dict[str, Any], tuple[str, ...]]
     "an effort": ({}, "high", {"reasoning_effort": "high"}, ()),
     "off": ({}, False, {"reasoning_effort": "none"}, ()),
     "off, where it never reasons": ({"thinking": "off"}, False, {}, ()),
+    "off, whatever else is said": (
+        {},
+        {"enabled": False, "effort": "low", "budget": 5},
+        {"reasoning_effort": "none"},
+        (),
+    ),
+    "refused": ({"refuses": ["reasoning"]}, "low", {}, ("reasoning of this model",)),
     "on": ({}, True, {}, ("reasoning without an effort",)),
     "a budget": ({}, 100, {}, ("reasoning budget (name an effort)",)),
     "a budget beside an effort": (
@@ -167,3 +174,18 @@ def test_ranges_of_openais_own_host(fields: dict[str, Any], words: str) -> None:
 def test_the_ends_of_the_ranges(fields: dict[str, Any]) -> None:
     """The ends of a range are in it."""
     assert sent(**fields)[0] == fields
+
+
+@pytest.mark.parametrize("kind", ["video_url", "video", "hologram"])
+def test_a_part_that_openai_does_not_know(kind: str) -> None:
+    """A film is refused for OpenAI's own host, before it is sent; other servers with its wire may see it."""
+    messages = [{"role": "user", "content": [{"type": "text", "text": "What?"}, {"type": kind, kind: "https://v"}]}]
+    with pytest.raises(BadRequestError, match=rf"messages\[0\]: OpenAI knows no part of type '{kind}'"):
+        sent(messages=messages)
+    assert sent("https://example.test/v1", messages=messages) == ({}, ())
+
+
+@pytest.mark.parametrize("kind", ["image_url", "input_audio", "file", "refusal"])
+def test_a_part_that_openai_knows(kind: str) -> None:
+    """Other parts than those that every provider has are sent as they are."""
+    assert sent(messages=[{"role": "user", "content": [{"type": kind, kind: {}}]}]) == ({}, ())
