@@ -26,9 +26,12 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.
 
 @pytest.fixture
 def no_waiting() -> Iterator[None]:
-    """Retries follow at once."""
+    """Retries follow at once, without stamina's own records, which go to standard output where structlog is at hand."""
+    hooks = stamina.instrumentation.get_on_retry_hooks()
+    stamina.instrumentation.set_on_retry_hooks([])
     with stamina.set_testing(True, attempts=10, cap=False):
         yield
+    stamina.instrumentation.set_on_retry_hooks(hooks)
 
 
 @pytest.fixture

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, get_args
 
 from qonduit.chunk import ChatChunk, ChunkChoice
 from qonduit.errors import ProtocolError
-from qonduit.messages import FunctionCall, Message, ToolCall, ToolCallDelta
+from qonduit.messages import FunctionCall, Message, Role, ToolCall, ToolCallDelta
 from qonduit.response import ChatResponse, Choice
 from qonduit.search import Search
 from qonduit.usage import Usage
+
+_ROLES = frozenset(get_args(Role))
 
 
 class Accumulator:
@@ -93,8 +95,8 @@ class _ChoiceParts:
             index=index,
             message=Message.model_validate(
                 {
-                    **self.extra,
-                    "role": self.role or "assistant",
+                    **{name: value for name, value in self.extra.items() if name not in Message.model_fields},
+                    "role": self.role if self.role in _ROLES else "assistant",  # it was delivered: nobody else spoke
                     # An answer that only calls tools has no content, whether a wire says null or "".
                     "content": None if calls and not content else content,
                     "reasoning_content": "".join(self.reasoning) or None,

@@ -77,6 +77,7 @@ def resolve_profile(
     loaded, built = _load_plugins(plugins, table, where)
     shared = _Shared(
         label=label,
+        provider=provider_name,
         values=values,
         origins=origins,
         options=table[1].options if table is not None else {},
@@ -103,6 +104,7 @@ class _Shared:
     """What the routes of one client have in common."""
 
     label: str
+    provider: str
     values: Mapping[str, Any]
     origins: Mapping[str, str]
     options: Mapping[str, Any]
@@ -121,7 +123,7 @@ def _resolve_route(
     provider = _plugins.load(point, "provider", shared.options, shared.where)
     base_url = values.pop("base_url", None)
     if base_url is None:
-        base_url = info.base_url(name, values.get("region"), values.get("workspace"))
+        base_url = info.base_url(shared.provider, values.get("region"), values.get("workspace"))
         origins["base_url"] = f"{DEFAULT}: provider '{name}'"
     elif choice is not None:
         base_url = _root(str(base_url), choice.routes) + info.path
@@ -198,13 +200,20 @@ def _settings(
 
 def _recognize(base_url: str | None) -> str:
     """The provider whose base URL this is."""
-    fallback = ""
+    fallback, owner = "", ""
     for name, point in _plugins.bundled(PROVIDERS).items():
         info: ProviderInfo = point.load().info
         if base_url is not None and info.recognizes(base_url):
             return name
         if info.fallback:
             fallback = name
+        elif base_url is not None and info.owns(base_url):
+            owner = name
+    if owner and not urlsplit(str(base_url)).path.strip("/"):
+        raise ConfigurationError(
+            f"base_url: {base_url} is on a host of provider '{owner}', but has no path, so its API cannot be told. "
+            f"Name the provider beside it, or leave base_url out: Client(provider='{owner}')."
+        )
     return fallback
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import sys
 from collections.abc import Sequence
 from importlib.util import find_spec
@@ -16,8 +15,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if missing:
         sys.stderr.write(f'The command qonduit needs {" and ".join(missing)}: pip install "qonduit[cli]"\n')
         return 2
-    # Retries are said by the error of the last one; stamina's own records would reach standard error bare.
-    logging.getLogger("stamina").setLevel(logging.CRITICAL)
     try:
         from qonduit_cli.app import run
 

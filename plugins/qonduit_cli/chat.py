@@ -88,6 +88,8 @@ def _print_tool_calls(message: Message) -> None:
 
 
 def _remark(response: ChatResponse) -> None:
+    for page in response.search.results if response.search is not None else ():
+        note(f"[{page.index}]", f"{page.title or ''} {page.url or ''}".strip())
     for warning in response.warnings:
         note("warning", warning)
     for choice in response.choices:

@@ -98,8 +98,12 @@ def adopt_keys(reference: str | None) -> None:
 @contextmanager
 def open_client(target: Target) -> Iterator[tuple[Client, str | None]]:
     """The client of a target and the model to ask, which is None when the client has one."""
+    from stamina.instrumentation import set_on_retry_hooks
+
     from qonduit import Client
 
+    # Retries are said by the error of the last one; stamina's own records would stand between the answer's lines.
+    set_on_retry_hooks([])
     selection = select(target)
     if selection.emulated:
         with _emulator_client(target.model) as client:

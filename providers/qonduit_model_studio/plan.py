@@ -170,7 +170,7 @@ class _Work:
         if isinstance(search, dict):
             if search:
                 self._fields["search_options"] = search
-            if search.get("enable_source") and not results:
+            if (search.get("enable_source") or search.get("enable_search_extension")) and not results:
                 self._unsupported.append("search results (only the native API has them)")
 
     def format(self) -> None:

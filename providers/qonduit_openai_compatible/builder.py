@@ -35,7 +35,10 @@ class CompatibleBuilder:
         fields = self._fields - plan.left_out if plan.left_out else self._fields
         if request.tools == ():
             fields = fields - {"tools"}  # an empty list is refused by several servers
-        if plan.stream:
+        streamed = plan.stream
+        if request.extra_body:
+            streamed = bool(request.extra_body.get("stream", streamed))  # it is sent, so it is what will come back
+        if streamed:
             # Usage is always asked for; the core keeps the chunk from callers who did not.
             options = {**(request.stream_options or {}), "include_usage": True}
             body = {**body, "stream": True, "stream_options": options}
@@ -49,7 +52,7 @@ class CompatibleBuilder:
         content = sent.__pydantic_serializer__.to_json(sent, include=fields, exclude_none=True)
         if body:
             content = content[:-1] + (b"," if len(content) > 2 else b"") + to_json(body)[1:]
-        headers: Mapping[str, str] = self._streamed if plan.stream else self._plain
+        headers: Mapping[str, str] = self._streamed if streamed else self._plain
         for message in plan.messages:
             if message.content.__class__ is tuple:
                 headers = {**headers, **self._dialect.part_headers(plan.messages)}
@@ -57,7 +60,7 @@ class CompatibleBuilder:
         if request.extra_headers:
             headers = {**headers, **{name.lower(): value for name, value in request.extra_headers.items()}}
         return WireRequest(
-            "POST", self._url, headers, content, plan.stream, request.operation, plan.unsupported, plan.warnings
+            "POST", self._url, headers, content, streamed, request.operation, plan.unsupported, plan.warnings
         )
 
     def _other(self, request: Request) -> WireRequest:

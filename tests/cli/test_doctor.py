@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from socket import socket
 
+from qonduit_emulator import Emulator
+
 from .conftest import CANARY, Command, Handler, Provider
 
 
@@ -103,3 +105,28 @@ def test_a_file_that_is_not_toml_is_a_problem(command: Command) -> None:
     assert "is not TOML" in done.stdout
     assert "Python 3." in done.stdout
     assert done.returncode == 1
+
+
+def test_a_choice_between_ways(command: Command) -> None:
+    """Of the provider `auto` both ways are shown, in their order, and what only the second can say."""
+    with Emulator(api_key=CANARY) as emulator:
+        command.configure(
+            f'[profiles.a]\nprovider = "auto"\nbase_url = "{emulator.url}"\nmodel = "qwen-plus"\n'
+            'api_key = "env:TEST_KEY"\n',
+            TEST_KEY=CANARY,
+        )
+        done = command.run("doctor")
+        url = emulator.url
+    lines = [" ".join(line.split()) for line in done.stdout.splitlines()]
+    shown = {line for line in lines if line.startswith(("provider", "route"))}
+    assert shown == {
+        f"provider auto ({command.folder / 'named.toml'} [profiles.a])",
+        f"route 1 qwen at {url}/compatible-mode/v1 serves what it can say all of",
+        f"route 2 dashscope at {url}/api/v1 serves what qwen cannot say: search_results",
+    }
+    assert (done.stderr, done.returncode) == ("", 0)
+
+
+def test_one_way_is_no_choice(local: Command) -> None:
+    """A provider that is no choice has no routes to show."""
+    assert "route" not in local.run("doctor").stdout

@@ -360,3 +360,11 @@ def test_plugins_as_argument_take_the_profiles_place(write: Write, key: str) -> 
     assert Client("p").profile.plugins == ("cache", "cost")
     assert Client("p", plugins=["logging"]).profile.plugins == ("logging",)
     assert Client("p", plugins=[]).profile.plugins == ()
+
+
+def test_a_vendors_host_without_a_path_is_no_other_providers() -> None:
+    """Which of the vendor's APIs is meant cannot be told; to take it for OpenAI's wire would give a bare 404."""
+    text = refused(base_url="https://dashscope.aliyuncs.com", api_key="sk-test")
+    assert "has no path" in text
+    assert "provider=" in text
+    assert Client(base_url="https://dashscope.aliyuncs.com/other/v1", api_key="sk-test").profile.provider == "openai"

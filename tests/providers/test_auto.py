@@ -14,11 +14,13 @@ from qonduit import (
     AsyncClient,
     AuthenticationError,
     BadRequestError,
+    Call,
     Client,
     ConfigurationError,
     NotFoundError,
     Profile,
     hookimpl,
+    middleware,
 )
 from qonduit_emulator import Emulator
 
@@ -201,6 +203,30 @@ async def test_closing_closes_both_ways(asynchronous: bool) -> None:
     if asynchronous:
         await result
     assert {name: transport.closed for name, transport in transports.made.items()} == {"qwen": 1, "dashscope": 1}
+
+
+@modes
+async def test_what_middleware_sees(mode: Mode, emulator: Emulator) -> None:
+    """A layer around the call knows the way once it was chosen; a layer around an attempt is on it already."""
+    seen: list[str] = []
+
+    @middleware("outer")
+    def outer(call: Call) -> Any:
+        seen.append(call.profile.provider)
+        response = yield call.request
+        seen.append(call.profile.provider)
+        return response
+
+    @middleware("inner", scope="attempt")
+    def inner(call: Call) -> Any:
+        seen.append(call.profile.provider)
+        return (yield call.request)
+
+    client = mode.client(None, outer, inner, **settings(emulator))
+    for more in ({}, {"search": SOURCES}):
+        await mode.ask(client, **more)
+    assert seen == ["auto", "qwen", "qwen", "auto", "dashscope", "dashscope"]
+    await mode.leave(client)
 
 
 @modes

@@ -504,3 +504,14 @@ def test_any_text_is_carried(provider: str, text: str) -> None:
     body = body_of(provider, messages=[{"role": "user", "content": text}])
     messages = body["messages"] if provider != "dashscope" else body["input"]["messages"]
     assert messages[0]["content"] == text
+
+
+@pytest.mark.parametrize("provider", ["openai", "qwen"])
+@pytest.mark.parametrize("asked", [False, True])
+def test_a_stream_in_extra_body_is_what_is_sent_and_read(provider: str, asked: bool) -> None:
+    """`stream` in extra_body goes over the parameter, for the body, the headers and the reading of the answer alike."""
+    wire = builder(provider).build(chat(stream=asked, extra_body={"stream": not asked}))
+    body = json.loads(wire.content)
+    assert wire.stream is body["stream"] is not asked
+    assert wire.headers.get("accept") == (None if asked else "text/event-stream")
+    assert body.get("stream_options") == (None if asked else {"include_usage": True})

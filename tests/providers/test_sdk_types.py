@@ -103,9 +103,42 @@ QWEN_ONLY: dict[str, str] = {
     "top_k": "https://help.aliyun.com/zh/model-studio/compatibility-of-openai-with-dashscope (2026-05-26)",
     "repetition_penalty": "https://help.aliyun.com/zh/model-studio/compatibility-of-openai-with-dashscope (2026-05-26)",
 }
-QWEN_MESSAGE_ONLY = {
-    # Of an assistant's message in the history: https://help.aliyun.com/zh/model-studio/deep-thinking (2026-05-26)
-    "reasoning_content"
+QWEN_MESSAGE_ONLY: dict[str, str] = {
+    "reasoning_content": "https://help.aliyun.com/zh/model-studio/deep-thinking (2026-05-26)",
+    "partial": "https://help.aliyun.com/zh/model-studio/partial-mode (2026-05-26)",
+}
+QWEN_PART_ONLY: dict[str, str] = {
+    "cache_control": "https://help.aliyun.com/zh/model-studio/context-cache (2026-05-26)",
+}
+QWEN_PARTS: dict[str, str] = {
+    "video": "https://help.aliyun.com/zh/model-studio/vision (2026-05-26)",
+    "video_url": "https://help.aliyun.com/zh/model-studio/vision (2026-05-26)",
+}
+
+QWEN_CASES: dict[str, dict[str, Any]] = {
+    # Requests that OpenAI's own host does not take.
+    "films": {
+        "messages": [
+            {
+                "role": "user",
+                "content": [
+                    {"type": "video_url", "video_url": {"url": "https://example.test/a.mp4"}},
+                    {"type": "video", "video": [IMAGE, IMAGE]},
+                    {"type": "text", "text": "What happens?"},
+                ],
+            }
+        ]
+    },
+    "marked beginnings": {
+        "messages": [
+            {"role": "system", "content": [{"type": "text", "text": "Be.", "cache_control": {"type": "ephemeral"}}]},
+            ASKED,
+            {"role": "assistant", "content": '{"sky": ', "partial": True},
+        ]
+    },
+    "an effort as a budget": {"model": "qwen3-32b", "reasoning": "low"},
+    "a schema as an instruction": {"model": "qwen3-32b", "reasoning": False, "response_format": SCHEMA},
+    "a stream within": {"model": "qwq-plus", "stream": True},
 }
 
 
@@ -138,6 +171,12 @@ def without_qwens(body: dict[str, Any]) -> dict[str, Any]:
     messages = []
     for message in body["messages"]:
         bare = {name: value for name, value in message.items() if name not in QWEN_MESSAGE_ONLY}
+        if isinstance(bare.get("content"), list):
+            bare["content"] = [
+                {name: value for name, value in part.items() if name not in QWEN_PART_ONLY}
+                for part in bare["content"]
+                if part["type"] not in QWEN_PARTS
+            ]
         if "tool_calls" in bare:  # the index of an answer's call goes back with it
             bare["tool_calls"] = [
                 {name: value for name, value in call.items() if name != "index"} for call in bare["tool_calls"]
@@ -155,6 +194,14 @@ def test_chat_bodies_are_of_the_sdks_type(provider: str, case: dict[str, Any], s
     if provider == "qwen":
         body = without_qwens(body)
     check(CompletionCreateParamsStreaming if stream else CompletionCreateParamsNonStreaming, body)
+
+
+@pytest.mark.parametrize("case", QWEN_CASES.values(), ids=list(QWEN_CASES))
+def test_bodies_of_qwen_only_are_of_the_sdks_type(case: dict[str, Any]) -> None:
+    """What only Qwen takes is, without the fields and parts that its pages name, of the SDK's type as well."""
+    wire = builder("qwen").build(chat(**case))
+    kind = CompletionCreateParamsStreaming if wire.stream else CompletionCreateParamsNonStreaming
+    check(kind, without_qwens(json.loads(wire.content)))
 
 
 @pytest.mark.parametrize("provider", ["openai", "qwen"])

@@ -442,3 +442,15 @@ def test_a_strangers_search_in_a_chunk(provider: str, found: Any) -> None:
     assert (decoded.response.text, decoded.response.search) == ("hello", None)
     assert [chunk.search for chunk in decoded.chunks] == [None, None]
     assert [chunk.model_extra["more"] for chunk in decoded.chunks] == [1, 1]
+
+
+@pytest.mark.parametrize("role", ["", "ghost", None, "tool"])
+@pytest.mark.parametrize("strange", [{}, {"name": 5, "partial": "x", "tool_call_id": []}])
+def test_small_print_of_a_stream_loses_no_answer(wire: Wire, provider: str, role: Any, strange: dict[str, Any]) -> None:
+    """What was delivered is the answer, whatever role it came under, and whatever else is called like ours."""
+    said = {"role": role, "content": "hello", **strange}
+    choice = {"index": 0, "finish_reason": "stop", "message" if wire.native else "delta": said}
+    body = {"output": {"choices": [choice]}} if wire.native else {"choices": [choice]}
+    message = decode_stream(provider, [wire.event(body), *([] if wire.native else [DONE])]).response.choices[0].message
+    assert (message.role, message.text) == (role if role == "tool" else "assistant", "hello")
+    assert (message.name, message.partial, message.tool_call_id) == (None, None, None)
