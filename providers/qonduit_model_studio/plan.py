@@ -197,6 +197,18 @@ class _Work:
                 "The provider wants the word JSON in the messages of a request for a JSON object: the system message "
                 "says it now."
             )
+        if kind in {"json_schema", "json_object"} and "response_format" not in self._left_out:
+            self._quieten()
+
+    def _quieten(self) -> None:
+        """Switch off reasoning that nobody asked for: beside it the provider gives no JSON form."""
+        model = self._model
+        if self._request.reasoning is None and model.thinking == "optional" and model.thinking_default:
+            self._fields["enable_thinking"] = False
+            self._warnings.append(
+                f"Model '{model.name}' reasons unless told not to, and then takes no response_format: reasoning was "
+                "switched off."
+            )
 
     def _instruct(self, text: str) -> None:
         """Put `text` into the system message; a new one where there is none."""
@@ -215,7 +227,7 @@ class _Work:
             return True
         if model.stream_only == "never":
             return False
-        told_off = reasoning is not None and reasoning.enabled is False
+        told_off = self._fields.get("enable_thinking") is False
         asked = reasoning is not None and reasoning.enabled
         if model.thinking == "only" or asked:
             return True

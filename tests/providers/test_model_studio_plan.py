@@ -284,6 +284,29 @@ def test_an_object_that_nobody_spoke_of() -> None:
     assert ["word JSON" in warning for warning in planned({}, response_format=OBJECT).warnings] == [True]
 
 
+@pytest.mark.parametrize("wanted", [BY_SCHEMA, OBJECT], ids=["schema", "object"])
+@pytest.mark.parametrize(
+    ("columns", "reasoning", "quiet"),
+    [
+        ({"thinking_default": True}, None, True),
+        ({"thinking_default": True}, True, False),
+        ({"thinking_default": True}, False, True),
+        ({"thinking_default": False}, None, False),
+        ({"thinking": "only", "thinking_default": True}, None, False),
+    ],
+)
+def test_reasoning_that_nobody_asked_for_is_switched_off_for_a_json_form(
+    wanted: Any, columns: dict[str, Any], reasoning: Any, quiet: bool
+) -> None:
+    """The server refuses a JSON form while a model reasons: what a caller asked for stands, a default does not."""
+    asked = {} if reasoning is None else {"reasoning": reasoning}
+    row = {"thinking": "optional", "stream_only": "thinking", **columns}
+    made = planned(row, response_format=wanted, messages=[{"role": "user", "content": "JSON"}], **asked)
+    assert (made.fields.get("enable_thinking") is False) is quiet
+    assert any("switched off" in warning for warning in made.warnings) is (quiet and reasoning is None)
+    assert made.stream is not quiet or not (reasoning or columns["thinking_default"])
+
+
 def test_messages_as_the_vendor_takes_them() -> None:
     """A developer is the system; an assistant has text and no empty list of calls. What is partial stays so."""
     given = [
