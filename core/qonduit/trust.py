@@ -45,7 +45,10 @@ def trust(path: Path) -> None:
 
 
 def demands(table: ProfileTable) -> list[str]:
-    """What a profile asks for that only a trusted file may have, in words. Imports nothing that is not bundled."""
+    """What a profile asks for that only a trusted file may have, in words. Imports nothing that is not bundled.
+
+    A bundled plugin says of its own options by `demands(options)`, which gets them as they stand in the file.
+    """
     providers, plugins = _plugins.bundled(_plugins.PROVIDERS), _plugins.bundled(_plugins.PLUGINS)
     provider = providers.get(table.provider)
     wanted: list[str] = []
@@ -60,6 +63,10 @@ def demands(table: ProfileTable) -> list[str]:
         strangers.insert(0, table.provider)
     if strangers:
         wanted.append(f"it loads what qonduit does not bundle ({', '.join(strangers)})")
+    for name in table.plugins:
+        if name in plugins and table.plugin.get(name):
+            asks = getattr(plugins[name].load(), "demands", None)
+            wanted += asks(table.plugin[name]) if asks is not None else []
     return wanted
 
 

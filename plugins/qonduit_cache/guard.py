@@ -1,0 +1,51 @@
+"""Guard: a store as a call may use it. Whatever the store does, the call goes on, and within its deadline."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from typing import Any
+
+from qonduit import Call
+from qonduit_cache.breaker import Breaker
+from qonduit_cache.store import Store
+
+
+class Guard:
+    """A store behind a time limit and a breaker. Its methods are flows: `yield from guard.get(call, key)`."""
+
+    def __init__(self, store: Store, timeout: float, breaker: Breaker) -> None:
+        self._store = store
+        self._timeout = timeout
+        self.breaker = breaker
+
+    def get(self, call: Call, key: str) -> Generator[Any, Any, bytes | None]:
+        """The entry of `key`; None when there is none or the store does not give it."""
+        entry = yield from self._use(call, self._store.get, self._store.aget, key)
+        return entry if isinstance(entry, bytes) else None
+
+    def put(self, call: Call, key: str, entry: bytes, ttl: float) -> Generator[Any, Any, None]:
+        """Keep an entry, if the store takes it."""
+        yield from self._use(call, self._store.put, self._store.aput, key, entry, ttl)
+
+    def delete(self, call: Call, key: str) -> Generator[Any, Any, None]:
+        """Forget an entry, if the store does."""
+        yield from self._use(call, self._store.delete, None, key)
+
+    def _use(
+        self, call: Call, function: Callable[..., Any], async_function: Callable[..., Any] | None, *args: Any
+    ) -> Generator[Any, Any, Any]:
+        if not self.breaker.allows():
+            return None
+        try:
+            if self._store.inline:
+                value = function(*args)
+            else:
+                seconds = self._timeout
+                if call.deadline is not None and call.deadline - call.clock() < seconds:
+                    return None  # a sync store may need all of its time
+                value = yield from call.io(function, async_function, *args, timeout=seconds)
+        except Exception as error:  # noqa: BLE001  # a cache is no reason for a call to fail
+            self.breaker.failed(error)
+            return None
+        self.breaker.succeeded()
+        return value
