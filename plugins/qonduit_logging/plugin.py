@@ -1,144 +1,252 @@
-"""The plugin `logging`: middleware in both scopes, through the standard `logging` module.
+"""The plugin `logging`: a record for every call and every attempt, however it ends; spans if they are wanted.
 
-Neither prompts, answers nor keys are logged. A record's fields are on `record.qonduit`, for formatters and filters; its
-message says the same in one line.
+Written once for sync and async calls, plain and streamed: what stands after the `yield` runs when the call is over,
+also when a stream was left or a task cancelled. It does no I/O that waits: appending to a file takes microseconds.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
-from typing import Any, Literal
+import os
+import re
+import time
+from collections.abc import Callable, Generator, Iterable
+from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import SecretStr
 
-from qonduit import APIError, Call, ChatResponse, Middleware, Profile, Response, hookimpl, middleware
-from qonduit.middlewares import MiddlewareFlow
+from qonduit import APIError, Call, ConfigurationError, Middleware, Profile, Response, hookimpl, middleware
+from qonduit.credentials import Credentials
+from qonduit.middlewares import MiddlewareFlow, MiddlewareFunction
+from qonduit.parts import Auth
+from qonduit_logging.contents import input_fields, output_fields, without_prompt
+from qonduit_logging.failures import Failures
+from qonduit_logging.fields import Scope, call_id, count_attempt, outcome_fields, outcome_of, request_fields
+from qonduit_logging.file import RotatingFile
+from qonduit_logging.formatters import timestamp
+from qonduit_logging.keys import Keys
+from qonduit_logging.options import LoggingOptions
+from qonduit_logging.record import Record, level_name
+from qonduit_logging.redaction import SHORTEST_VALUE, Redactor
+from qonduit_logging.sinks import FileSink, LoggerSink, Sink, StructlogSink
+from qonduit_logging.spans import Spans
 
+if TYPE_CHECKING:
+    from opentelemetry.trace import Span
 
-class LoggingOptions(BaseModel):
-    """`[profiles.NAME.plugin.logging]`."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    logger: str = "qonduit"
-    """The logger that records go to."""
-    level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
-    """The level of records of calls that were answered; of failed ones it is WARNING at least."""
-    attempts: bool = True
-    """Whether each attempt has a record of its own, at DEBUG when it was answered."""
+_SPAN = "qonduit_logging.span"
 
 
 class LoggingPlugin:
-    """Logs calls and attempts: who, which model, how it ended, how long it took, what it used."""
+    """Logs calls and attempts: who, which model, how it ended, how long it took, what it used.
+
+    Raises, when made: ConfigurationError for a file that cannot be written, a secret that cannot be read, or a missing
+    package.
+    """
 
     Options = LoggingOptions
 
-    def __init__(self, options: LoggingOptions) -> None:
-        self._logger = logging.getLogger(options.logger)
+    def __init__(self, options: LoggingOptions | None = None) -> None:
+        options = options or LoggingOptions()
+        self._options = options
         self._level = logging.getLevelNamesMapping()[options.level]
-        self._attempts = options.attempts
+        self._failed_level = max(self._level, logging.WARNING)
+        self._redactor = _redactor(options.redact)
+        self._failures = Failures(self._redactor)
+        self._keys = Keys(self._redactor)
+        self._file = RotatingFile(options.file, options.max_bytes, options.backups) if options.file else None
+        self._sinks: list[Sink] = [
+            StructlogSink(options.logger)
+            if options.library == "structlog"
+            else LoggerSink(options.logger, self._failures)
+        ]
+        if self._file is not None:
+            self._sinks.append(FileSink(self._file))
+        self._spans = Spans() if options.traces else None
+        self._limit = options.max_characters if options.content == "truncated" else None
+
+    @property
+    def failures(self) -> int:
+        """How many records or spans were lost, in whole or at one of several places; the first was said on stderr."""
+        return self._failures.count
+
+    @hookimpl(wrapper=True)
+    def qonduit_auth(self, profile: Profile, credentials: Credentials) -> Generator[None, Auth, Auth]:
+        """Pass the auth on as it is; learn which key must not be logged."""
+        auth = yield
+        self._keys.learn(profile.key_id, credentials, auth)
+        return auth
 
     @hookimpl
     def qonduit_middleware(self, profile: Profile) -> Iterable[Middleware]:
-        yield middleware("logging", wraps=("cost", "cache"), on_error="ignore")(self.call)
-        if self._attempts:
-            yield middleware("logging.attempt", scope="attempt", on_error="ignore")(self.attempt)
+        """Outside of cost and cache, so that a record says what a call cost and whether a cache answered it."""
+        yield middleware("logging", wraps=("cost", "cache"), on_error="ignore")(self._observing("call"))
+        inner = self._observing("attempt")
+        yield middleware("logging.attempt", scope="attempt", wraps=("cost.attempt",), on_error="ignore")(inner)
 
-    def call(self, call: Call) -> MiddlewareFlow:
-        """One record for the call."""
-        started = call.clock()
+    def close(self) -> None:
+        """Close the file. Idempotent; a later record opens it again."""
+        if self._file is not None:
+            self._file.close()
+
+    def _observing(self, scope: Scope) -> MiddlewareFunction:
+        """The generator function that makes one record for each call, or for each attempt."""
+
+        def observe(call: Call) -> MiddlewareFlow:
+            if scope == "attempt":
+                count_attempt(call)
+            begun = call.clock()
+            span = self._begin(call, scope)
+            try:
+                response: Response = yield call.request
+            except BaseException as error:
+                self._guarded("logging", self._settle, call, scope, begun, span, None, error)
+                raise
+            self._guarded("logging", self._settle, call, scope, begun, span, response, None)
+            return None
+
+        return observe
+
+    def _begin(self, call: Call, scope: Scope) -> Span | None:
+        if self._spans is None:
+            return None
         try:
-            response: Response = yield call.request
-        except BaseException as error:
-            self._failed(call, "call", started, error)
-            raise
-        self._answered(call, "call", started, response, self._level)
-        return None
+            fields = self._clean(call, request_fields(call.profile, call.request))
+            span = self._spans.begin(scope, fields, call.state.get(_SPAN) if scope == "attempt" else None)
+        except Exception as error:  # noqa: BLE001  # counted
+            self._failures.add("tracing", error)
+            return None
+        if scope == "call":
+            call.state[_SPAN] = span
+        return span
 
-    def attempt(self, call: Call) -> MiddlewareFlow:
-        """One record for one attempt."""
-        started = call.clock()
-        try:
-            response: Response = yield call.request
-        except BaseException as error:
-            self._failed(call, "attempt", started, error)
-            raise
-        self._answered(call, "attempt", started, response, logging.DEBUG)
-        return None
-
-    def _answered(self, call: Call, event: str, started: float, response: Response, level: int) -> None:
-        if not self._logger.isEnabledFor(level):
+    def _settle(
+        self,
+        call: Call,
+        scope: Scope,
+        begun: float,
+        span: Span | None,
+        response: Response | None,
+        error: BaseException | None,
+    ) -> None:
+        """Write the record to every sink that wants it, and end the span."""
+        level = self._level_of(scope, error)
+        sinks = [sink for sink in self._sinks if sink.wants(level)] if scope == "call" or self._options.attempts else []
+        if not sinks and span is None:
             return
-        usage = response.usage
-        cost = response.cost
+        try:
+            fields = self._fields(call, scope, level, begun, response, error)
+            if span is not None:
+                fields.update(Spans.ids(span))
+        except BaseException:
+            if span is not None:
+                span.end()
+            raise
+        record = Record(level, fields, self._options.format)
+        for sink in sinks:
+            self._guarded("a log handler", sink.write, record)
+        if span is not None and self._spans is not None:
+            self._guarded("tracing", self._spans.end, scope, span, fields)
+
+    def _guarded(self, what: str, function: Callable[..., None], *args: Any) -> None:
+        try:
+            function(*args)
+        except Exception as error:  # noqa: BLE001  # counted, and the others get theirs
+            self._failures.add(what, error)
+
+    def _level_of(self, scope: Scope, error: BaseException | None) -> int:
+        if error is not None:
+            return self._failed_level
+        return self._level if scope == "call" else logging.DEBUG
+
+    def _fields(
+        self,
+        call: Call,
+        scope: Scope,
+        level: int,
+        begun: float,
+        response: Response | None,
+        error: BaseException | None,
+    ) -> dict[str, Any]:
+        request = call.request
         fields: dict[str, Any] = {
-            **_common(call, event, started),
-            "outcome": "cached" if response.cached else "answered" if response.complete else "incomplete",
-            "status": response.status_code,
-            "request_id": response.request_id,
-            "finish_reason": _finish_reason(response),
-            "input_tokens": usage.input_tokens if usage is not None else None,
-            "output_tokens": usage.output_tokens if usage is not None else None,
-            "cost": cost.amount if cost is not None else None,
-            "currency": cost.currency if cost is not None else None,
-            "warnings": response.warnings,
+            "timestamp": timestamp(time.time()),
+            "level": level_name(level),
+            "event.name": f"qonduit.{scope}",
+            "qonduit.call.id": call_id(call),
+            "qonduit.outcome": outcome_of(response, error),
         }
-        self._log(level, fields)
+        given = request_fields(call.profile, request)
+        given.update(outcome_fields(call, scope, begun, response, error))
+        message = given.get("qonduit.error.message")
+        if message is not None:
+            given["qonduit.error.message"] = without_prompt(message, request)
+        fields.update(self._clean(call, given))
+        if self._options.content != "metadata" and scope == "call":
+            self._add_contents(call, fields, response, error)
+        return fields
 
-    def _failed(self, call: Call, event: str, started: float, error: BaseException) -> None:
-        level = max(self._level, logging.WARNING)
-        if not self._logger.isEnabledFor(level):
-            return
-        fields = {**_common(call, event, started), "error": type(error).__name__}
-        if isinstance(error, APIError):
-            fields |= {
-                "outcome": "failed",
-                "status": error.status_code,
-                "code": error.code,
-                "request_id": error.request_id,
-                "sent": error.outcome,
-            }
-        else:
-            fields["outcome"] = "failed" if isinstance(error, Exception) else "cancelled"
-        self._log(level, fields)
+    def _clean(self, call: Call, fields: dict[str, Any]) -> dict[str, Any]:
+        """`fields` without secrets and control characters, none of them long; nearly always as they are."""
+        screen = self._keys.screen(call.profile.key_id)
+        texts: list[str] = []
+        for value in fields.values():
+            kind = value.__class__
+            if kind is str:
+                texts.append(value)
+            elif kind is dict:
+                texts += value
+                texts += value.values()
+            elif kind is list or kind is tuple:
+                texts += value
+        if screen.passes(texts):
+            return fields
+        cleaned: dict[str, Any] = screen.clean_all(fields)
+        return cleaned
 
-    def _log(self, level: int, fields: dict[str, Any]) -> None:
-        # A record of its own making: the line of code that logs is always this one, so nobody need look for it.
-        record = self._logger.makeRecord(
-            self._logger.name, level, __file__, 0, _Line(fields), (), None, "call", {"qonduit": fields}
-        )
-        self._logger.handle(record)
+    def _add_contents(
+        self, call: Call, fields: dict[str, Any], response: Response | None, error: BaseException | None
+    ) -> None:
+        screen = self._keys.screen(call.profile.key_id)
 
+        def clean(text: str) -> str:
+            return screen.clean(text, limit=self._limit)
 
-def _common(call: Call, event: str, started: float) -> dict[str, Any]:
-    profile = call.profile
-    return {
-        "event": event,
-        "profile": profile.name,
-        "provider": profile.provider,
-        "operation": call.operation,
-        "model": call.request.model,
-        "streamed": call.streamed,
-        "attempt": call.attempt,
-        "seconds": round(call.clock() - started, 6),
-        "tags": call.tags,
-    }
-
-
-def _finish_reason(response: Response) -> str | None:
-    return response.choices[0].finish_reason if isinstance(response, ChatResponse) and response.choices else None
+        fields.update(input_fields(call.request, clean, cut=self._limit is not None))
+        answer = error.response if isinstance(error, APIError) else response
+        if answer is not None:
+            fields.update(output_fields(answer, clean))
 
 
-class _Line:
-    """The message of a record, made only when a handler asks for it."""
+def _redactor(given: Iterable[SecretStr]) -> Redactor:
+    """A redactor of what the option `redact` names. Raises: ConfigurationError."""
+    values: list[str] = []
+    patterns: list[re.Pattern[str]] = []
+    for number, secret in enumerate(given, start=1):
+        kind, separator, rest = secret.get_secret_value().partition(":")
+        where = f"Plugin 'logging': redact, entry {number}"
+        if separator and kind == "regex":
+            patterns.append(_pattern(rest, where))
+            continue
+        value = secret.get_secret_value()
+        if separator and kind == "env":
+            value = os.environ.get(rest, "")
+            if not value:
+                raise ConfigurationError(f"{where}: the variable {rest} is not set. Set it, or take the entry out.")
+        if len(value) < SHORTEST_VALUE:
+            raise ConfigurationError(
+                f"{where}: the value is shorter than {SHORTEST_VALUE} characters, which ordinary text may hold. "
+                'Say where it stands with a "regex:…" in its place.'
+            )
+        values.append(value)
+    return Redactor(values, patterns)
 
-    __slots__ = ("_fields",)
 
-    def __init__(self, fields: dict[str, Any]) -> None:
-        self._fields = fields
-
-    def __str__(self) -> str:
-        """`name=value` of every field that says something; what is not printable is escaped."""
-        line = " ".join([f"{name}={value}" for name, value in self._fields.items() if value or value == 0])
-        return line if line.isprintable() else ascii(line)[1:-1]
+def _pattern(source: str, where: str) -> re.Pattern[str]:
+    try:
+        pattern = re.compile(source)
+    except re.error as error:
+        raise ConfigurationError(f"{where}: no regular expression: {error.msg}.") from None
+    if pattern.match(""):
+        raise ConfigurationError(f"{where}: the expression fits an empty text, so that it would stand everywhere.")
+    return pattern

@@ -6,10 +6,12 @@ all ratios, is `client.post(url, json=...)` with `json.loads`, and `client.strea
 """
 
 import asyncio
+import atexit
 import json
 import logging
 import os
 import socket
+import tempfile
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
@@ -21,6 +23,16 @@ API_KEY = "sk-benchmark"
 OPENAI_PATH = "/v1"
 NATIVE_PATH = "/api/v1"
 PLUGINS = ("logging", "cost", "cache")
+
+
+def _kept_plugins() -> list[Any]:
+    """The three plugins with all that they can keep: JSON lines in a file, a ledger on disk, answers in memory."""
+    folder = tempfile.TemporaryDirectory(prefix="qonduit-benchmark-")
+    atexit.register(folder.cleanup)
+    log = {"file": f"{folder.name}/calls.jsonl"}
+    return [("logging", log), ("cost", {"ledger": f"{folder.name}/ledger.sqlite3"}), "cache"]
+
+
 TIMEOUT_SECONDS = 60.0
 
 
@@ -305,7 +317,15 @@ print(response.choices[0].message.content)
 """
 
 
-def _qonduit(label: str, *, provider: str, path: str, plugins: Sequence[str] = (), records: bool = False) -> Contender:
+def _qonduit(
+    label: str,
+    *,
+    provider: str,
+    path: str,
+    plugins: Sequence[str] = (),
+    records: bool = False,
+    kept: bool = False,
+) -> Contender:
     def options(server_url: str) -> dict[str, Any]:
         if records:
             _log_to_the_null_device()
@@ -315,7 +335,7 @@ def _qonduit(label: str, *, provider: str, path: str, plugins: Sequence[str] = (
             "base_url": server_url + path,
             "model": MODEL,
             "timeout": TIMEOUT_SECONDS,
-            "plugins": list(plugins),
+            "plugins": _kept_plugins() if kept else list(plugins),
         }
 
     def open_sync(server_url: str) -> SyncCaller:
@@ -366,6 +386,8 @@ OPENAI = "openai"
 QONDUIT = "qonduit"
 QONDUIT_PLUGINS = "qonduit-plugins"
 QONDUIT_RECORDS = "qonduit-records"
+QONDUIT_KEPT = "qonduit-kept"
+QONDUIT_CACHE = "qonduit-cache"
 QONDUIT_NATIVE = "qonduit-native"
 DASHSCOPE = "dashscope"
 PLAIN_SOCKET = "socket"
@@ -377,8 +399,17 @@ CONTENDERS: dict[str, Contender] = {
     QONDUIT_RECORDS: _qonduit(
         "qonduit, 3 plugins, log written", provider="qwen", path=OPENAI_PATH, plugins=PLUGINS, records=True
     ),
+    QONDUIT_KEPT: _qonduit(
+        "qonduit, JSON log, ledger, cache", provider="qwen", path=OPENAI_PATH, plugins=PLUGINS, kept=True
+    ),
     OPENAI: Contender("openai SDK", "openai", _COLD_OPENAI, _openai_sync, _openai_async),
     QONDUIT_NATIVE: _qonduit("qonduit, native DashScope", provider="dashscope", path=NATIVE_PATH),
     DASHSCOPE: Contender("dashscope SDK, native", "dashscope", _COLD_DASHSCOPE, _dashscope_sync, _dashscope_async),
     PLAIN_SOCKET: Contender("plain socket (floor)", "", _COLD_PLAIN_SOCKET, PlainSocket, _async_plain_socket),
 }
+
+HITS: dict[str, Contender] = {
+    RAW_HTTPX: CONTENDERS[RAW_HTTPX],
+    QONDUIT_CACHE: _qonduit("qonduit, from its memory cache", provider="qwen", path=OPENAI_PATH, plugins=("cache",)),
+}
+"""Who is asked the same thing again and again."""

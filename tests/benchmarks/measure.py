@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .contenders import CONTENDERS, OPENAI, RAW_HTTPX
+from .contenders import CONTENDERS, HITS, OPENAI, RAW_HTTPX
 
 REPOSITORY = Path(__file__).parents[2]
 TURN_TIMEOUT_SECONDS = 600
@@ -190,6 +190,13 @@ MEASUREMENTS = (
         "A chunk of a 500-chunk stream, async",
         _PER_CHUNK,
         _worker_turn("chunk-async", 30, 10),
+    ),
+    Measurement(
+        "hit-sync",
+        "The same unary call again, sync: raw httpx asks again, a cache has the answer",
+        _PER_CALL,
+        _worker_turn("hit-sync", 2000, 600),
+        rows={key: it.label for key, it in HITS.items()},
     ),
     Measurement(
         "memory",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any, Literal
 
-from .contenders import CONTENDERS, OPENAI, QONDUIT, QONDUIT_PLUGINS, RAW_HTTPX
+from .contenders import CONTENDERS, HITS, OPENAI, QONDUIT, QONDUIT_CACHE, QONDUIT_KEPT, QONDUIT_PLUGINS, RAW_HTTPX
 from .measure import Quantity, Samples
 
 FLAT_GROWTH_KIB = 1024.0  # the resident memory of an idle interpreter already moves by some hundred KiB
@@ -27,7 +27,7 @@ class Target:
 
     def line(self, samples: Samples | None) -> str:
         """`reached` or `MISSED`, the limit and the figures."""
-        against = f"x {CONTENDERS[self.base].label}" if self.base else ""
+        against = f"x {(CONTENDERS | HITS)[self.base].label}" if self.base else ""
         text = f"{self.title} {self.comparison} {self.limit:g} {against}".rstrip()
         values = self._values(samples) if samples else []
         if not values:
@@ -46,14 +46,17 @@ class Target:
 TARGETS = (
     Target("unary sync, CPU", "unary-sync", "cpu_us", "<=", 0.65),
     Target("unary sync, three plugins, CPU", "unary-sync", "cpu_us", "<=", 0.80, row=QONDUIT_PLUGINS),
+    Target("unary sync, JSON log, ledger and cache, CPU", "unary-sync", "cpu_us", "<=", 1.1, row=QONDUIT_KEPT),
     Target("unary async, CPU", "unary-async", "cpu_us", "<=", 0.50),
     Target("chunk sync, CPU", "chunk-sync", "cpu_us", "<=", 0.95),
     Target("chunk sync, CPU", "chunk-sync", "cpu_us", "<=", 0.125, base=OPENAI),
+    Target("chunk sync, JSON log, ledger and cache, CPU", "chunk-sync", "cpu_us", "<=", 1.0, row=QONDUIT_KEPT),
     Target("chunk async, CPU", "chunk-async", "cpu_us", "<=", 0.95),
     Target("chunk async, CPU", "chunk-async", "cpu_us", "<=", 0.125, base=OPENAI),
     Target("200 concurrent, calls/s", "concurrent", "calls_per_second", ">=", 5),
     Target("cold one-shot, wall", "cold", "wall_ms", "<=", 0.4, base=OPENAI),
     Target("cold one-shot, CPU", "cold", "cpu_ms", "<=", 0.4, base=OPENAI),
+    Target("memory cache hit, sync, CPU", "hit-sync", "cpu_us", "<=", 0.12, row=QONDUIT_CACHE),
     Target("memory, growth in KiB", "memory", "growth_kib", "<=", FLAT_GROWTH_KIB, base=None),
     Target(
         "memory, three plugins, growth in KiB",

@@ -23,7 +23,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from .canned import ANSWER, EVENTS_PER_STREAM, STREAM_CHARACTERS
-from .contenders import CONTENDERS, AsyncCaller, Streamed
+from .contenders import CONTENDERS, HITS, QONDUIT_CACHE, AsyncCaller, Streamed
 
 CONCURRENCY = 200
 WARM_UP_CALLS = 100
@@ -110,6 +110,17 @@ def chunk_sync(contender: str, server_url: str, streams: int) -> dict[str, Any]:
     return clocks.per(streams * EVENTS_PER_STREAM)
 
 
+def hit_sync(contender: str, server_url: str, calls: int) -> dict[str, Any]:
+    """The same prompt again and again: a cache answers all but the first, and raw httpx asks every time."""
+    caller = HITS[contender].open_sync(server_url)
+    for _ in range(WARM_UP_CALLS):
+        _check_answer(caller.answer("always the same"))
+    with Clocks(server_url, 0 if contender == QONDUIT_CACHE else calls) as clocks:
+        for _ in range(calls):
+            caller.answer("always the same")
+    return clocks.per(calls)
+
+
 async def _unary_async(caller: AsyncCaller, server_url: str, calls: int) -> dict[str, Any]:
     for _ in range(WARM_UP_CALLS):
         _check_answer(await caller.answer(_prompt()))
@@ -193,6 +204,7 @@ BLOCKS: dict[str, Callable[[str, str, int], dict[str, Any]]] = {
     "concurrent": _in_a_loop(_concurrent),
     "chunk-sync": chunk_sync,
     "chunk-async": _in_a_loop(_chunk_async),
+    "hit-sync": hit_sync,
     "memory": memory,
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.metadata import EntryPoint
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from tests.pipeline.memory import MemoryTransport, said
 from tests.pipeline.modes import MESSAGES
 
 from qonduit import ChatRequest, Client, PluginError, WireRequest, hookimpl, middleware
+from qonduit._plugins import load
 from qonduit.auth import BearerAuth
 from qonduit.errors import ConfigurationError
 from qonduit.hookspecs import qonduit_middleware
@@ -48,6 +50,12 @@ class WrongSignature:
 
 class NoHook:
     def middleware(self):
+        return layer("x")
+
+
+class NoOptions:
+    @hookimpl
+    def qonduit_middleware(self, profile):
         return layer("x")
 
 
@@ -299,8 +307,9 @@ def test_wrong_options_name_the_plugin_and_the_option(options: dict[str, Any], t
 
 def test_a_plugin_without_options_takes_none() -> None:
     """Options for a plugin that takes none are refused."""
-    with pytest.raises(ConfigurationError, match=r"plugin 'cost' takes no options, but has: currency"):
-        client(("cost", {"currency": "EUR"}))
+    point = EntryPoint("plain", "tests.plugins.test_hooks:NoOptions", "qonduit.plugins")
+    with pytest.raises(ConfigurationError, match=r"plugin 'plain' takes no options, but has: currency"):
+        load(point, "plugin", {"currency": "EUR"}, "plugins: 'plain'")
 
 
 @pytest.mark.parametrize(("name", "hint"), [("cahce", "did you mean 'cache'"), ("zzz", "known: cache, cost, logging")])
