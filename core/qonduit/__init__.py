@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from qonduit.call import Call
     from qonduit.chunk import ChatChunk
     from qonduit.client import AsyncClient, Client
-    from qonduit.cost import Cost, CostPart
+    from qonduit.cost import ConvertedAmount, Cost, CostPart
     from qonduit.embeddings import Embedding, EmbeddingRequest, EmbeddingResponse
     from qonduit.errors import (
         APIConnectionError,
@@ -56,7 +56,7 @@ _MODULES = {
     "qonduit.call": ("Call",),
     "qonduit.chunk": ("ChatChunk",),
     "qonduit.client": ("AsyncClient", "Client"),
-    "qonduit.cost": ("Cost", "CostPart"),
+    "qonduit.cost": ("ConvertedAmount", "Cost", "CostPart"),
     "qonduit.embeddings": ("Embedding", "EmbeddingRequest", "EmbeddingResponse"),
     "qonduit.errors": (
         "APIConnectionError",
@@ -118,6 +118,7 @@ __all__ = [
     "Client",
     "ConfigurationError",
     "ContentFilterError",
+    "ConvertedAmount",
     "Cost",
     "CostPart",
     "Embedding",

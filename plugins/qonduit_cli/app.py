@@ -13,6 +13,8 @@ from typing import Annotated, Any
 
 import typer
 
+from qonduit_cli.caching import cache_app
+from qonduit_cli.costs.words import cost_app
 from qonduit_cli.emulator_words import Work, emulator_app
 from qonduit_cli.output import discard_output, prepare
 
@@ -27,6 +29,8 @@ app = typer.Typer(
 )
 
 app.add_typer(emulator_app, name="emulator")
+app.add_typer(cache_app, name="cache")
+app.add_typer(cost_app, name="cost")
 
 Profile = Annotated[str | None, typer.Option("--profile", "-p", metavar="NAME", help="A profile of the configuration.")]
 Provider = Annotated[

@@ -79,21 +79,22 @@ def emulator(
             )
         )
 
-    def refuse_options() -> None:
-        from qonduit_cli.failures import UsageError
-
-        given = [
-            name
-            for name in context.params
-            if str(getattr(context.get_parameter_source(name), "name", "")) == "COMMANDLINE"
-        ]
-        if given:
-            option = given[0].replace("_", "-")
-            raise UsageError(f"--{option} stands after the last word: qonduit emulator keys list --{option} …")
-
     if context.invoked_subcommand is not None:
-        refuse_options()
+        refuse_options(context, "qonduit emulator keys list")
     return work
+
+
+def refuse_options(context: typer.Context, command: str) -> None:
+    """Options before a command's last word would be passed over. Raises: UsageError."""
+    from qonduit_cli.failures import UsageError
+
+    given = [
+        parameter.opts[0]
+        for parameter in context.command.params
+        if str(getattr(context.get_parameter_source(parameter.name or ""), "name", "")) == "COMMANDLINE"
+    ]
+    if given:
+        raise UsageError(f"{given[0]} stands after the last word: {command} {given[0]} …")
 
 
 @keys_app.command("list")

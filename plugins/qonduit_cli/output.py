@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
 import os
+import shutil
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
+from pathlib import Path
 
 WIDTH_OFF_TERMINAL = 1000
 """Columns of a table that goes into a file or a pipe: as wide as it needs to be, never folded."""
@@ -75,6 +78,39 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         console.print(grid)
     for line in capture.get().splitlines():
         write(line.rstrip() + "\n")
+
+
+def aligned(header: Sequence[str], rows: Sequence[Sequence[str]], right: Container[int] = ()) -> None:
+    """Columns of figures on standard output, never folded; those whose numbers are in `right` end together."""
+    from rich.cells import cell_len
+
+    lines = [[one_line(cell) for cell in line] for line in (header, *rows)]
+    widths = [max(map(cell_len, column)) for column in zip(*lines, strict=True)]
+    for line in lines:
+        padding = [" " * (width - cell_len(cell)) for cell, width in zip(line, widths, strict=True)]
+        cells = [
+            space + cell if number in right else cell + space
+            for number, (cell, space) in enumerate(zip(line, padding, strict=True))
+        ]
+        write("  ".join(cells).rstrip() + "\n")
+
+
+def write_file(path: Path, text: str) -> None:
+    """Write a file so that it is there whole or not at all. Raises: OSError."""
+    if path.exists() and not path.is_file() and not path.is_dir():  # a pipe, a device: there is nothing to replace
+        path.write_text(text, encoding="utf-8")
+        return
+    path = path.resolve()
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, "It is a folder; name a file", str(path))
+    draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        draft.write_text(text, encoding="utf-8")
+        if path.exists():
+            shutil.copymode(path, draft)
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
 
 
 def discard_output() -> None:

@@ -14,7 +14,7 @@ def test_alone_it_shows_help(command: Command) -> None:
     alone, asked = command.run(), command.run("--help")
     assert alone.stdout == asked.stdout
     assert alone.returncode == asked.returncode == 0
-    for name in ("chat", "profiles", "trust", "plugins", "emulator", "doctor"):
+    for name in ("chat", "profiles", "trust", "plugins", "emulator", "doctor", "cost"):
         assert f"\n  {name} " in alone.stdout
     assert "..." not in alone.stdout.partition("Commands:")[2]
 

@@ -330,6 +330,25 @@ def test_the_emulators_own_commands() -> None:
     assert listed == expected
 
 
+def test_the_commands_of_cost() -> None:
+    """Each command below `qonduit cost` is listed with its options."""
+    listed = {
+        row[0].strip("`").partition(" ")[0]: set(re.findall(r"`(--?[\w-]+)`", row[1]))
+        for row in rows(REFERENCE / "command-line.md", "## `qonduit cost`")
+        if len(row) == 3
+    }
+    expected = {
+        name: {
+            option
+            for parameter in command.params
+            if parameter.name not in {"identity", "model"}
+            for option in parameter.opts
+        }
+        for name, command in COMMANDS["cost"].commands.items()
+    }
+    assert listed == expected
+
+
 def test_every_command_is_listed() -> None:
     """The commands on the page are the commands."""
     text = (REFERENCE / "command-line.md").read_text(encoding="utf-8")

@@ -1,0 +1,149 @@
+"""Accounting: what a call, its answer or its failure come to in the columns of the ledger.
+
+Nothing of a prompt or an answer is in them, and no key: `tenant` is a digest of it that is made for this. What a
+provider says is taken only where it has the form of a name.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+from typing import Any
+
+from pydantic_core import to_json
+
+from qonduit import APIError, Call, ConfigurationError, Cost, CostPart, PluginError, Response, Usage
+from qonduit_cost.entry import NOT_SENT, Intent, Sent, Settlement, now, settled
+from qonduit_cost.hold import Hold, plain, write_holds
+
+_CALL_ID = "qonduit_cost.call_id"
+_NAME = re.compile(r"[\w.:/@+-]{1,128}", re.ASCII)
+_CODE = re.compile(r"[A-Za-z][\w.-]{0,63}", re.ASCII)
+
+
+def intent_of(call: Call, *, hit: bool = False, cost: Cost | None = None, holds: tuple[Hold, ...] = ()) -> Intent:
+    """What is known before an attempt; `cost` is what it can cost at most, where a budget asked."""
+    profile = call.profile
+    known = cost is not None and cost.amount is not None
+    return Intent(
+        call_id(call),
+        0 if hit else call.attempt,
+        "hit" if hit else "attempt",
+        now(),
+        profile.name,
+        profile.provider,
+        profile.region,
+        call.operation,
+        call.request.model,
+        call.streamed,
+        json.dumps(call.tags, ensure_ascii=False, sort_keys=True) if call.tags else "{}",
+        profile.key_id,
+        plain(cost.amount) if cost is not None and cost.amount is not None else None,
+        cost.currency if cost is not None and known else None,
+        "estimated" if known else "unknown",
+        write_holds(holds) if holds else None,
+    )
+
+
+def call_id(call: Call) -> str:
+    """The id that all rows of a call have."""
+    found: str | None = call.state.get(_CALL_ID)
+    if found is None:
+        found = call.state[_CALL_ID] = os.urandom(16).hex()
+    return found
+
+
+def settlement_of(response: Response, cost: Cost) -> Settlement:
+    """How an attempt ended that was answered, in whole or in part; or that a cache answered."""
+    outcome = "cached" if response.cached else "answered" if response.complete else "incomplete"
+    usage = response.usage
+    known = outcome, None, now(), _name(response.model), _name(response.request_id), response.status_code, None
+    return Settlement._make((*known, *(_NO_COUNTS if usage is None else _counts(usage)), *_money(cost)))
+
+
+def failure_of(error: BaseException, cost: Cost) -> Settlement:
+    """How an attempt ended that failed or was cancelled; `cost` is that of what had arrived."""
+    partial = error.response if isinstance(error, APIError) else None
+    usage = None if partial is None else partial.usage
+    sent = sent_of(error)
+    if isinstance(error, APIError):
+        status, request_id, code = error.status_code, error.request_id, error.code
+    else:
+        status, request_id, code = None, None, None
+    if sent in {"not_sent", "rejected"}:
+        reason = NOT_SENT if sent == "not_sent" else "it was refused: providers charge nothing for that"
+        return settled(
+            "failed", "exact", sent=sent, status=status, request_id=_name(request_id), error=_error(error, code),
+            amount="0", reason=reason,
+        )  # fmt: skip
+    cancelled = not isinstance(error, Exception) or isinstance(error, asyncio.CancelledError)
+    outcome = "cancelled" if cancelled else "failed"
+    model = None if partial is None else _name(partial.model)
+    known = outcome, sent, now(), model, _name(request_id), status, _error(error, code)
+    return Settlement._make((*known, *(_NO_COUNTS if usage is None else _counts(usage)), *_money(cost)))
+
+
+def sent_of(error: BaseException) -> Sent:
+    """What is known of a failed attempt; as the core says it, where it does."""
+    if isinstance(error, APIError):
+        return error.outcome
+    if isinstance(error, ConfigurationError) and not isinstance(error, PluginError):
+        return "not_sent"
+    return "unknown"
+
+
+def _money(cost: Cost) -> tuple[str | None, ...]:
+    return (
+        None if cost.amount is None else plain(cost.amount),
+        cost.currency,
+        cost.provenance,
+        cost.reason,
+        cost.source,
+        _parts(cost.parts) if cost.parts else None,
+        None if cost.saved is None else plain(cost.saved),
+    )
+
+
+def _parts(parts: tuple[CostPart, ...]) -> str:
+    return to_json(
+        [
+            {
+                "kind": part.kind,
+                "quantity": part.quantity,
+                "unit_price": plain(part.unit_price),
+                "amount": plain(part.amount),
+                "tier": part.tier,
+            }
+            for part in parts
+        ]
+    ).decode()
+
+
+def _counts(usage: Usage) -> tuple[int | None, ...]:
+    return (
+        usage.input_tokens,
+        usage.output_tokens,
+        usage.total_tokens,
+        usage.cached_tokens,
+        usage.explicit_cached_tokens,
+        usage.cache_write_tokens,
+        usage.reasoning_tokens,
+        usage.image_tokens,
+        usage.audio_tokens,
+        usage.video_tokens,
+    )
+
+
+def _error(error: BaseException, code: str | None) -> str:
+    kind = type(error).__name__
+    return f"{kind}: {code}" if code is not None and _CODE.fullmatch(code) else kind
+
+
+def _name(text: Any) -> str | None:
+    """What a provider says, where it can be a name; else None."""
+    return text if text is not None and _NAME.fullmatch(text) else None
+
+
+_NO_COUNTS = (None,) * 10

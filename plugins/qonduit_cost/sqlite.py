@@ -1,0 +1,378 @@
+"""SQLiteLedger: the ledger in one SQLite file, for all threads and processes of a machine. Exact, also under `kill -9`.
+
+The file is private to its user (0600) and in WAL mode: readers are never in the way. One connection serves all threads
+of a ledger, one at a time; it is closed before a fork, since SQLite's locks do not survive one.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import sqlite3
+import threading
+import time
+import weakref
+from collections.abc import Callable, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, TypeVar
+
+from qonduit import BudgetExceededError
+from qonduit_cost import counters, membership, spool
+from qonduit_cost.entry import Entry, Intent, Settlement, abandoned, now
+from qonduit_cost.hold import read_holds
+from qonduit_cost.ledger import LedgerBusyError, LedgerError
+from qonduit_cost.schema import APPLICATION, SCHEMA, VERSION
+
+T = TypeVar("T")
+
+TIDY_EVERY = 2000
+"""Transactions after which the write-ahead log is moved into the file: some 20 MB."""
+MOST_PAGES = 16_000
+"""Pages of the log after which SQLite does so by itself, in the middle of a call: where nobody has called `tidy`."""
+
+_BEGIN_COLUMNS = Intent._fields
+_END_COLUMNS = Settlement._fields
+_INSERT = (
+    f"INSERT INTO attempts ({', '.join(_BEGIN_COLUMNS)}, process, state)"  # noqa: S608  # columns of this package
+    f" VALUES ({', '.join('?' * len(_BEGIN_COLUMNS))}, ?, 'intent')"
+)
+_WHOLE_COLUMNS = (*(name for name in _BEGIN_COLUMNS if name not in _END_COLUMNS), *_END_COLUMNS)
+_INSERT_WHOLE = (
+    f"INSERT INTO attempts ({', '.join(_WHOLE_COLUMNS)}, process, state)"  # noqa: S608
+    f" VALUES ({', '.join('?' * len(_WHOLE_COLUMNS))}, ?, 'settled')"
+)
+_KEPT = tuple(number for number, name in enumerate(_BEGIN_COLUMNS) if name not in _END_COLUMNS)
+"""The places of an intent's columns that its settlement does not fill again."""
+_SETTLE = (
+    f"UPDATE attempts SET {', '.join(f'{name} = ?' for name in _END_COLUMNS)}, state = 'settled'"  # noqa: S608
+    " WHERE id = ? AND state = 'intent'"
+).replace("currency = ?", "currency = coalesce(?, currency)")
+"""The currency of the estimate stays where a cost is not known."""
+
+
+class SQLiteLedger:
+    """See `Ledger`. `path` None keeps it in memory. With `power` a row that was written survives a power cut.
+
+    `self.member` is this writer's number among those of the file; None before the file was opened, and in memory.
+    """
+
+    def __init__(self, path: Path | None, *, power: bool = False) -> None:
+        self.path = None if path is None else path.expanduser().absolute()
+        self.member: membership.Member | None = None
+        self._power = power
+        self._lock = threading.Lock()
+        self._connection: sqlite3.Connection | None = None
+        self._open_ids: set[int] = set()
+        self._writes = 0
+        self._forking = False
+        _ALL.add(self)
+
+    @property
+    def quick(self) -> bool:
+        """See `Ledger`: not before the file is open, and not where each row waits for the disk."""
+        return self._connection is not None and not self._power
+
+    @property
+    def untidy(self) -> bool:
+        """See `Ledger`."""
+        return self._writes >= TIDY_EVERY
+
+    def begin(self, entry: Entry, wait: float) -> None:
+        """See `Ledger`. Before a budget refuses, what processes that are gone had set aside is settled."""
+        try:
+            self._write(wait, self._begin, entry)
+        except BudgetExceededError:
+            if self.path is None or not self._write(wait, self._settle_gone):
+                raise
+            self._write(wait, self._begin, entry)
+
+    def settle(self, entry: Entry, settlement: Settlement, wait: float) -> None:
+        """See `Ledger`."""
+        self._write(wait, self._settle, entry, settlement)
+
+    def catch_up(self, batch: str, entries: Sequence[Entry], lost: int, wait: float) -> None:
+        """See `Ledger`."""
+        self._write(wait, self._catch_up, batch, entries, lost)
+
+    def tidy(self) -> None:
+        """See `Ledger`. What cannot be done now is done another time."""
+        with suppress(LedgerError):
+            self._write(0, self._tidy)
+
+    def close(self) -> None:
+        """See `Ledger`."""
+        with self._lock:
+            if self._connection is not None and self.member is not None and not self._open_ids:
+                with suppress(sqlite3.Error):
+                    self._connection.execute("DELETE FROM processes WHERE id = ?", (self.member.id,))
+                    self.member.leave()
+                    self.member = None
+            self._drop()
+
+    def _write(self, wait: float, work: Callable[..., T], *args: Any) -> T:
+        """`work` on the connection, for one thread at a time; tried again while other processes hold the file.
+
+        SQLite's own way of waiting sleeps longer each time, up to a tenth of a second: under load some would wait for
+        all of it. What is waited for here takes microseconds.
+        """
+        until = time.monotonic() + wait if wait else 0.0
+        if not (self._lock.acquire(timeout=wait) if wait else self._lock.acquire(blocking=False)):
+            raise LedgerBusyError(f"The ledger {self.path} is busy: other threads held it for {wait:g} s.")
+        try:
+            while True:
+                try:
+                    return work(self._connection or self._open(), *args)
+                except (sqlite3.Error, OSError) as error:
+                    if not _is_busy(error):
+                        self._drop()
+                        raise _explained(self.path, error) from error
+                    if time.monotonic() >= until:
+                        raise LedgerBusyError(
+                            f"The ledger {self.path} is locked: another process held it for {wait:g} s."
+                        ) from None
+                time.sleep(random.uniform(0.0002, 0.002))  # noqa: S311
+        finally:
+            self._lock.release()
+
+    def _begin(self, connection: sqlite3.Connection, entry: Entry) -> None:
+        if entry.void:
+            return
+        if entry.holds:
+            with _transaction(connection):
+                warnings = counters.set_aside(connection, entry)
+                number = self._insert(connection, entry)
+            entry.warnings += warnings
+        else:
+            number = self._insert(connection, entry)
+        entry.id = number
+        self._open_ids.add(number)
+
+    def _insert(self, connection: sqlite3.Connection, entry: Entry) -> int:
+        self._writes += 1
+        number = connection.execute(_INSERT, (*entry.intent, self._number)).lastrowid
+        assert number is not None
+        return number
+
+    @property
+    def _number(self) -> int:
+        return self.member.id if self.member is not None else 0
+
+    def _settle(self, connection: sqlite3.Connection, entry: Entry, settlement: Settlement) -> None:
+        if entry.holds:
+            with _transaction(connection):
+                self._settle_within(connection, entry, settlement)
+        else:
+            self._settle_within(connection, entry, settlement)
+        if entry.id is not None:
+            self._open_ids.discard(entry.id)
+
+    def _settle_within(self, connection: sqlite3.Connection, entry: Entry, settlement: Settlement) -> None:
+        self._writes += 1
+        if entry.id is None:
+            kept = [entry.intent[number] for number in _KEPT]
+            if settlement.currency is None:
+                settlement = settlement._replace(currency=entry.intent.currency)
+            connection.execute(_INSERT_WHOLE, (*kept, *settlement, self._number))
+            counters.charge(connection, entry, settlement, held=False)
+        elif connection.execute(_SETTLE, (*settlement, entry.id)).rowcount:
+            counters.charge(connection, entry, settlement, held=True)
+
+    def _catch_up(self, connection: sqlite3.Connection, batch: str, entries: Sequence[Entry], lost: int) -> None:
+        opened: list[tuple[Entry, int]] = []
+        with _transaction(connection):
+            done = connection.execute("INSERT OR IGNORE INTO spools VALUES (?, ?, ?)", (batch, now(), len(entries)))
+            if not done.rowcount:
+                return
+            for entry in entries:
+                if entry.settlement is not None:
+                    self._settle_within(connection, entry, entry.settlement)
+                else:
+                    counters.set_aside(connection, entry, check=False)
+                    opened.append((entry, self._insert(connection, entry)))
+            if lost:
+                reason = "neither the ledger nor its spool file could be written"
+                connection.execute(
+                    "INSERT INTO losses (noticed_at, attempts, reason) VALUES (?, ?, ?)", (now(), lost, reason)
+                )
+        for entry, number in opened:
+            entry.id = number
+            self._open_ids.add(number)
+
+    def _settle_gone(self, connection: sqlite3.Connection) -> int:
+        """Settle what writers left open that are no more; how many attempts there were."""
+        if self.member is None:
+            return 0
+        writers = connection.execute("SELECT id, last_attempt FROM processes").fetchall()
+        gone = [(number, last) for number, last in writers if self.member.gone(number)]
+        if not gone:
+            return 0
+        count = 0
+        columns = ", ".join(("id", *_BEGIN_COLUMNS))
+        with _transaction(connection):
+            for number, last in gone:
+                rows = connection.execute(
+                    f"SELECT {columns} FROM attempts WHERE id > ? AND process = ? AND state = 'intent'",  # noqa: S608
+                    (last, number),
+                ).fetchall()
+                for row in rows:
+                    intent = Intent._make(row[1:])
+                    entry = Entry(intent, read_holds(intent.held), row[0])
+                    self._settle_within(connection, entry, abandoned(intent))
+                connection.execute("DELETE FROM processes WHERE id = ?", (number,))
+                count += len(rows)
+        return count
+
+    def _tidy(self, connection: sqlite3.Connection) -> None:
+        self._writes = 0
+        if self.member is not None:
+            # So that who finds this process gone need not look at all that it ever wrote.
+            last = "(SELECT coalesce(max(id), 0) FROM attempts)"
+            oldest = min(self._open_ids, default=None)
+            connection.execute(
+                f"UPDATE processes SET last_attempt = {last if oldest is None else '?'} WHERE id = ?",  # noqa: S608
+                (self.member.id,) if oldest is None else (oldest - 1, self.member.id),
+            )
+        connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
+
+    def _open(self) -> sqlite3.Connection:
+        if self.path is not None:
+            self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            with suppress(FileExistsError):  # opening one that is there, and closing it, would drop SQLite's locks
+                os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+        connection = sqlite3.connect(self.path or ":memory:", timeout=0, isolation_level=None, check_same_thread=False)
+        try:
+            self._prepare(connection)
+            if self.path is not None:
+                self._register(connection, self.path)
+        except BaseException:
+            connection.close()
+            raise
+        self._connection = connection
+        return connection
+
+    def _prepare(self, connection: sqlite3.Connection) -> None:
+        marks = _marks(connection)
+        if marks == (0, 0) and connection.execute("SELECT count(*) FROM sqlite_master").fetchone() == (0,):
+            connection.execute("PRAGMA journal_mode = WAL")
+            with _transaction(connection):
+                if _marks(connection) == (0, 0):  # no other process was faster
+                    for statement in SCHEMA.split(";"):
+                        connection.execute(statement)
+                    connection.execute(f"PRAGMA application_id = {APPLICATION}")
+                    connection.execute(f"PRAGMA user_version = {VERSION}")
+            marks = _marks(connection)
+        if marks[0] != APPLICATION:
+            raise LedgerError(
+                f"{self.path} is a SQLite file, but no ledger of qonduit's. It is left as it is; name another."
+            )
+        if marks[1] > VERSION:
+            raise LedgerError(
+                f"The ledger {self.path} was written by a newer qonduit (schema {marks[1]}, this one knows {VERSION}). "
+                "Upgrade qonduit, or name another file."
+            )
+        connection.execute(f"PRAGMA synchronous = {'FULL' if self._power else 'NORMAL'}")
+        connection.execute(f"PRAGMA wal_autocheckpoint = {MOST_PAGES}")
+
+    def _register(self, connection: sqlite3.Connection, path: Path) -> None:
+        """Become a member; take down what those left in spools who are gone, and settle what they left open."""
+        if self.member is None:
+            self.member = membership.join(path.with_name(path.name + "-members"))
+        connection.execute(
+            "INSERT OR IGNORE INTO processes SELECT ?, ?, coalesce(max(id), 0) FROM attempts", (self.member.id, now())
+        )
+        for file in spool.files(path):
+            if self.member.gone(spool.member_of(file)):
+                entries, torn = spool.read(file)
+                for entry in entries:
+                    entry.settlement = entry.settlement or abandoned(entry.intent)
+                self._catch_up(connection, file.name, entries, torn)
+                file.unlink(missing_ok=True)
+        self._settle_gone(connection)
+
+    def _drop(self) -> None:
+        if self._connection is not None and self.path is not None:
+            connection, self._connection = self._connection, None
+            connection.close()
+
+    def before_fork(self) -> None:
+        """Close the connection, and keep others from opening one."""
+        self._forking = self._lock.acquire(timeout=1)  # a signal handler that forks may have interrupted a holder
+        if self._forking:
+            self._drop()
+
+    def after_fork(self, *, child: bool) -> None:
+        """Go on; a child is a writer of its own."""
+        if child:
+            self._lock = threading.Lock()
+            self.member = None
+            self._open_ids = set()
+        elif self._forking:
+            self._lock.release()
+
+    def __del__(self) -> None:
+        """A ledger that nobody closed leaves nothing open."""
+        connection = getattr(self, "_connection", None)
+        if connection is not None:
+            connection.close()
+
+
+@contextmanager
+def _transaction(connection: sqlite3.Connection) -> Any:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+def _marks(connection: sqlite3.Connection) -> tuple[int, int]:
+    names = ("application_id", "user_version")
+    first, second = (connection.execute(f"PRAGMA {name}").fetchone()[0] for name in names)
+    return first, second
+
+
+def _is_busy(error: Exception) -> bool:
+    code = getattr(error, "sqlite_errorcode", None)
+    return code is not None and code & 0xFF in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
+
+
+def _explained(path: Path | None, error: Exception) -> LedgerError:
+    code = getattr(error, "sqlite_errorcode", None)
+    words = _WORDS.get(code & 0xFF) if code is not None else None
+    if words is None:
+        words = f"cannot be used ({error}); look at the file, or name another"
+    return LedgerError(f"The ledger {path} {words}.")
+
+
+_WORDS = {
+    sqlite3.SQLITE_FULL: "cannot grow: the disk is full; make room",
+    sqlite3.SQLITE_READONLY: "cannot be written: make the file and its folder writable for this user",
+    sqlite3.SQLITE_PERM: "cannot be opened: make the file and its folder writable for this user",
+    sqlite3.SQLITE_CANTOPEN: "cannot be opened: make its folder writable for this user, or name another file",
+    sqlite3.SQLITE_NOTADB: "is no SQLite file; name another, or move it away",
+    sqlite3.SQLITE_CORRUPT: "is damaged; save what is left with 'sqlite3 FILE .recover', and name another file",
+    sqlite3.SQLITE_IOERR: "cannot be written: the disk has failed or is full, or files may not grow any more",
+}
+_ALL: weakref.WeakSet[SQLiteLedger] = weakref.WeakSet()
+
+
+def _before_fork() -> None:
+    for ledger in list(_ALL):
+        ledger.before_fork()
+
+
+def _after_fork(*, child: bool) -> None:
+    for ledger in list(_ALL):
+        ledger.after_fork(child=child)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=_before_fork,
+        after_in_parent=lambda: _after_fork(child=False),
+        after_in_child=lambda: _after_fork(child=True),
+    )
