@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from qonduit_model_studio.hosts import FEATURES, PARAMETERS, PARTS, provider_info
-from qonduit_model_studio.options import ModelStudioOptions
-
 from qonduit import hookimpl
 from qonduit.provider import Capabilities, ProviderInfo
+from qonduit_model_studio.hosts import FEATURES, PARAMETERS, PARTS, provider_info
+from qonduit_model_studio.options import ModelStudioOptions
 
 if TYPE_CHECKING:
     from qonduit.profile import Profile

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import ValidationError
-from qonduit_cost.options import CostOptions
 
 from qonduit import configuration
 from qonduit._mistakes import describe_mistakes
 from qonduit.configuration import Configuration
 from qonduit.errors import ConfigurationError
 from qonduit_cost.currency import Rates
+from qonduit_cost.options import CostOptions
 
 HOW_TO = (
     'A ledger is switched on in the configuration: plugins = ["cost"] in a profile, and ledger = "costs.sqlite3" in '
