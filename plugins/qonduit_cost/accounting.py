@@ -10,11 +10,12 @@ import asyncio
 import json
 import os
 import re
+from operator import itemgetter
 from typing import Any
 
 from pydantic_core import to_json
 
-from qonduit import APIError, Call, ConfigurationError, Cost, CostPart, PluginError, Response, Usage
+from qonduit import APIError, Call, ConfigurationError, Cost, CostPart, PluginError, Response
 from qonduit_cost.entry import NOT_SENT, Intent, Sent, Settlement, now, settled
 from qonduit_cost.hold import Hold, plain, write_holds
 
@@ -60,7 +61,8 @@ def settlement_of(response: Response, cost: Cost) -> Settlement:
     outcome = "cached" if response.cached else "answered" if response.complete else "incomplete"
     usage = response.usage
     known = outcome, None, now(), _name(response.model), _name(response.request_id), response.status_code, None
-    return Settlement._make((*known, *(_NO_COUNTS if usage is None else _counts(usage)), *_money(cost)))
+    counts = _NO_COUNTS if usage is None else _counts(usage.__dict__)
+    return Settlement._make((*known, *counts, *_money(cost, response.model)))
 
 
 def failure_of(error: BaseException, cost: Cost) -> Settlement:
@@ -82,7 +84,8 @@ def failure_of(error: BaseException, cost: Cost) -> Settlement:
     outcome = "cancelled" if cancelled else "failed"
     model = None if partial is None else _name(partial.model)
     known = outcome, sent, now(), model, _name(request_id), status, _error(error, code)
-    return Settlement._make((*known, *(_NO_COUNTS if usage is None else _counts(usage)), *_money(cost)))
+    counts = _NO_COUNTS if usage is None else _counts(usage.__dict__)
+    return Settlement._make((*known, *counts, *_money(cost, None if partial is None else partial.model)))
 
 
 def sent_of(error: BaseException) -> Sent:
@@ -94,12 +97,15 @@ def sent_of(error: BaseException) -> Sent:
     return "unknown"
 
 
-def _money(cost: Cost) -> tuple[str | None, ...]:
+def _money(cost: Cost, model: str | None) -> tuple[str | None, ...]:
+    reason = cost.reason
+    if reason is not None and model and _name(model) is None:
+        reason = reason.replace(model, "?")
     return (
         None if cost.amount is None else plain(cost.amount),
         cost.currency,
         cost.provenance,
-        cost.reason,
+        reason,
         cost.source,
         _parts(cost.parts) if cost.parts else None,
         None if cost.saved is None else plain(cost.saved),
@@ -121,21 +127,6 @@ def _parts(parts: tuple[CostPart, ...]) -> str:
     ).decode()
 
 
-def _counts(usage: Usage) -> tuple[int | None, ...]:
-    return (
-        usage.input_tokens,
-        usage.output_tokens,
-        usage.total_tokens,
-        usage.cached_tokens,
-        usage.explicit_cached_tokens,
-        usage.cache_write_tokens,
-        usage.reasoning_tokens,
-        usage.image_tokens,
-        usage.audio_tokens,
-        usage.video_tokens,
-    )
-
-
 def _error(error: BaseException, code: str | None) -> str:
     kind = type(error).__name__
     return f"{kind}: {code}" if code is not None and _CODE.fullmatch(code) else kind
@@ -146,4 +137,6 @@ def _name(text: Any) -> str | None:
     return text if text is not None and _NAME.fullmatch(text) else None
 
 
-_NO_COUNTS = (None,) * 10
+_COUNTS = Settlement._fields[Settlement._fields.index("input_tokens") : Settlement._fields.index("amount")]
+_counts = itemgetter(*_COUNTS)
+_NO_COUNTS = (None,) * len(_COUNTS)

@@ -16,11 +16,10 @@ from qonduit_cost.currency import EXACT
 class Span:
     """Which attempts of a ledger a budget is about, to add up what was spent before it was kept.
 
-    `since` and `until` are times as the ledger writes them; None: without end.
+    `since` is a time as the ledger writes it; None: from the beginning.
     """
 
     since: str | None
-    until: str | None
     profile: str | None
     tag: tuple[str, str] | None
     rate: Callable[[str], Decimal | None]

@@ -116,10 +116,6 @@ class Recorder:
             with self._lock:
                 self._fell_behind(error)
                 self._keep(entry)
-            return
-        if self._behind:
-            with self._lock:
-                self._catch_up()
 
     def _settle(self, entry: Entry, settlement: Settlement) -> None:
         with self._lock:

@@ -12,24 +12,21 @@ import sqlite3
 import threading
 import time
 import weakref
-from collections.abc import Callable, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
 from qonduit import BudgetExceededError
-from qonduit_cost import counters, membership, spool
+from qonduit_cost import counters, database, membership, spool
 from qonduit_cost.entry import Entry, Intent, Settlement, abandoned, now
-from qonduit_cost.hold import read_holds
+from qonduit_cost.hold import Hold, read_holds
 from qonduit_cost.ledger import LedgerBusyError, LedgerError
-from qonduit_cost.schema import APPLICATION, SCHEMA, VERSION
 
 T = TypeVar("T")
 
 TIDY_EVERY = 2000
 """Transactions after which the write-ahead log is moved into the file: some 20 MB."""
-MOST_PAGES = 16_000
-"""Pages of the log after which SQLite does so by itself, in the middle of a call: where nobody has called `tidy`."""
 
 _BEGIN_COLUMNS = Intent._fields
 _END_COLUMNS = Settlement._fields
@@ -81,11 +78,30 @@ class SQLiteLedger:
     def begin(self, entry: Entry, wait: float) -> None:
         """See `Ledger`. Before a budget refuses, what processes that are gone had set aside is settled."""
         try:
-            self._write(wait, self._begin, entry)
+            self._begin_counted(entry, wait)
         except BudgetExceededError:
             if self.path is None or not self._write(wait, self._settle_gone):
                 raise
-            self._write(wait, self._begin, entry)
+            self._begin_counted(entry, wait)
+
+    def _begin_counted(self, entry: Entry, wait: float) -> None:
+        """`_begin`; budgets that are new to the ledger are added up first, while others go on writing."""
+        try:
+            self._write(wait, self._begin, entry, {})
+        except counters.UncountedError as new:
+            if not wait:
+                raise LedgerBusyError(f"The ledger {self.path} has to add up what was spent of a new budget.") from None
+            self._write(wait, self._begin, entry, self._count_before(new.holds, wait))
+
+    def _count_before(self, holds: Sequence[Hold], wait: float) -> dict[counters.Key, counters.Before]:
+        spans = [(counters.key_of(hold), hold.limit.span) for hold in holds if hold.limit is not None]
+        if self.path is None:
+            return {key: self._write(wait, counters.count_before, span) for key, span in spans}
+        try:
+            with closing(sqlite3.connect(self.path, timeout=wait)) as connection:
+                return {key: counters.count_before(connection, span) for key, span in spans}
+        except sqlite3.Error as error:
+            raise database.explained(self.path, error) from error
 
     def settle(self, entry: Entry, settlement: Settlement, wait: float) -> None:
         """See `Ledger`."""
@@ -124,9 +140,9 @@ class SQLiteLedger:
                 try:
                     return work(self._connection or self._open(), *args)
                 except (sqlite3.Error, OSError) as error:
-                    if not _is_busy(error):
+                    if not database.is_busy(error):
                         self._drop()
-                        raise _explained(self.path, error) from error
+                        raise database.explained(self.path, error) from error
                     if time.monotonic() >= until:
                         raise LedgerBusyError(
                             f"The ledger {self.path} is locked: another process held it for {wait:g} s."
@@ -135,12 +151,14 @@ class SQLiteLedger:
         finally:
             self._lock.release()
 
-    def _begin(self, connection: sqlite3.Connection, entry: Entry) -> None:
+    def _begin(
+        self, connection: sqlite3.Connection, entry: Entry, before: Mapping[counters.Key, counters.Before]
+    ) -> None:
         if entry.void:
             return
         if entry.holds:
-            with _transaction(connection):
-                warnings = counters.set_aside(connection, entry)
+            with database.transaction(connection):
+                warnings = counters.set_aside(connection, entry, before)
                 number = self._insert(connection, entry)
             entry.warnings += warnings
         else:
@@ -160,7 +178,7 @@ class SQLiteLedger:
 
     def _settle(self, connection: sqlite3.Connection, entry: Entry, settlement: Settlement) -> None:
         if entry.holds:
-            with _transaction(connection):
+            with database.transaction(connection):
                 self._settle_within(connection, entry, settlement)
         else:
             self._settle_within(connection, entry, settlement)
@@ -180,7 +198,7 @@ class SQLiteLedger:
 
     def _catch_up(self, connection: sqlite3.Connection, batch: str, entries: Sequence[Entry], lost: int) -> None:
         opened: list[tuple[Entry, int]] = []
-        with _transaction(connection):
+        with database.transaction(connection):
             done = connection.execute("INSERT OR IGNORE INTO spools VALUES (?, ?, ?)", (batch, now(), len(entries)))
             if not done.rowcount:
                 return
@@ -188,7 +206,7 @@ class SQLiteLedger:
                 if entry.settlement is not None:
                     self._settle_within(connection, entry, entry.settlement)
                 else:
-                    counters.set_aside(connection, entry, check=False)
+                    counters.set_aside(connection, entry, {}, check=False)
                     opened.append((entry, self._insert(connection, entry)))
             if lost:
                 reason = "neither the ledger nor its spool file could be written"
@@ -209,7 +227,7 @@ class SQLiteLedger:
             return 0
         count = 0
         columns = ", ".join(("id", *_BEGIN_COLUMNS))
-        with _transaction(connection):
+        with database.transaction(connection):
             for number, last in gone:
                 rows = connection.execute(
                     f"SELECT {columns} FROM attempts WHERE id > ? AND process = ? AND state = 'intent'",  # noqa: S608
@@ -236,13 +254,8 @@ class SQLiteLedger:
         connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
 
     def _open(self) -> sqlite3.Connection:
-        if self.path is not None:
-            self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            with suppress(FileExistsError):  # opening one that is there, and closing it, would drop SQLite's locks
-                os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
-        connection = sqlite3.connect(self.path or ":memory:", timeout=0, isolation_level=None, check_same_thread=False)
+        connection = database.connect(self.path, power=self._power)
         try:
-            self._prepare(connection)
             if self.path is not None:
                 self._register(connection, self.path)
         except BaseException:
@@ -250,29 +263,6 @@ class SQLiteLedger:
             raise
         self._connection = connection
         return connection
-
-    def _prepare(self, connection: sqlite3.Connection) -> None:
-        marks = _marks(connection)
-        if marks == (0, 0) and connection.execute("SELECT count(*) FROM sqlite_master").fetchone() == (0,):
-            connection.execute("PRAGMA journal_mode = WAL")
-            with _transaction(connection):
-                if _marks(connection) == (0, 0):  # no other process was faster
-                    for statement in SCHEMA.split(";"):
-                        connection.execute(statement)
-                    connection.execute(f"PRAGMA application_id = {APPLICATION}")
-                    connection.execute(f"PRAGMA user_version = {VERSION}")
-            marks = _marks(connection)
-        if marks[0] != APPLICATION:
-            raise LedgerError(
-                f"{self.path} is a SQLite file, but no ledger of qonduit's. It is left as it is; name another."
-            )
-        if marks[1] > VERSION:
-            raise LedgerError(
-                f"The ledger {self.path} was written by a newer qonduit (schema {marks[1]}, this one knows {VERSION}). "
-                "Upgrade qonduit, or name another file."
-            )
-        connection.execute(f"PRAGMA synchronous = {'FULL' if self._power else 'NORMAL'}")
-        connection.execute(f"PRAGMA wal_autocheckpoint = {MOST_PAGES}")
 
     def _register(self, connection: sqlite3.Connection, path: Path) -> None:
         """Become a member; take down what those left in spools who are gone, and settle what they left open."""
@@ -317,46 +307,6 @@ class SQLiteLedger:
             connection.close()
 
 
-@contextmanager
-def _transaction(connection: sqlite3.Connection) -> Any:
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-        connection.execute("COMMIT")
-    except BaseException:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        raise
-
-
-def _marks(connection: sqlite3.Connection) -> tuple[int, int]:
-    names = ("application_id", "user_version")
-    first, second = (connection.execute(f"PRAGMA {name}").fetchone()[0] for name in names)
-    return first, second
-
-
-def _is_busy(error: Exception) -> bool:
-    code = getattr(error, "sqlite_errorcode", None)
-    return code is not None and code & 0xFF in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
-
-
-def _explained(path: Path | None, error: Exception) -> LedgerError:
-    code = getattr(error, "sqlite_errorcode", None)
-    words = _WORDS.get(code & 0xFF) if code is not None else None
-    if words is None:
-        words = f"cannot be used ({error}); look at the file, or name another"
-    return LedgerError(f"The ledger {path} {words}.")
-
-
-_WORDS = {
-    sqlite3.SQLITE_FULL: "cannot grow: the disk is full; make room",
-    sqlite3.SQLITE_READONLY: "cannot be written: make the file and its folder writable for this user",
-    sqlite3.SQLITE_PERM: "cannot be opened: make the file and its folder writable for this user",
-    sqlite3.SQLITE_CANTOPEN: "cannot be opened: make its folder writable for this user, or name another file",
-    sqlite3.SQLITE_NOTADB: "is no SQLite file; name another, or move it away",
-    sqlite3.SQLITE_CORRUPT: "is damaged; save what is left with 'sqlite3 FILE .recover', and name another file",
-    sqlite3.SQLITE_IOERR: "cannot be written: the disk has failed or is full, or files may not grow any more",
-}
 _ALL: weakref.WeakSet[SQLiteLedger] = weakref.WeakSet()
 
 

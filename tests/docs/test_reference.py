@@ -5,7 +5,9 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import re
+import sqlite3
 import textwrap
+from contextlib import closing
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -27,6 +29,8 @@ from qonduit.request import ChatRequest, Request
 from qonduit.response import Choice, Response
 from qonduit_cache import CachePlugin
 from qonduit_cli.app import app
+from qonduit_cost.options import BudgetOptions, CostOptions
+from qonduit_cost.schema import SCHEMA
 from qonduit_dashscope.provider import DashScopeProvider
 from qonduit_logging import LoggingPlugin
 from qonduit_model_studio.auto import AutoProvider
@@ -73,6 +77,8 @@ def spelt(model: type[BaseModel], name: str) -> str:
         ("## A profile", ProfileTable),
         ("### `logging`", LoggingPlugin.Options),
         ("### `cache`", CachePlugin.Options),
+        ("### `cost`", CostOptions),
+        ("### Budgets", BudgetOptions),
         ("### `temporary-token`", TemporaryTokenOptions),
         ("## Options of `qwen`, `dashscope` and `auto`", ModelStudioOptions),
     ],
@@ -81,6 +87,17 @@ def test_configuration(heading: str, model: type[BaseModel]) -> None:
     """Each key of the configuration is listed, with its default."""
     listed = {row[0].strip("`"): row[2] for row in rows(REFERENCE / "configuration.md", heading)}
     assert listed == {name: spelt(model, name) for name in model.model_fields}
+
+
+def test_the_ledger() -> None:
+    """Each column of a row is listed with its type, in its order; so is each view and each other table."""
+    page = REFERENCE / "ledger.md"
+    with closing(sqlite3.connect(":memory:")) as connection:
+        connection.executescript(SCHEMA)
+        columns = [(name, kind.lower()) for _, name, kind, *_ in connection.execute("PRAGMA table_info(attempts)")]
+        others = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type <> 'index'")}
+    assert [(row[0].strip("`"), row[1]) for row in rows(page, "## The table `attempts`")] == columns
+    assert {*names(page, "## Views and other tables"), "attempts"} == others
 
 
 def test_configuration_file() -> None:

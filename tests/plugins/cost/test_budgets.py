@@ -20,6 +20,7 @@ from qonduit import BudgetExceededError, Client, InternalServerError
 from qonduit_cost import CostPlugin
 from qonduit_cost.entry import settled
 from qonduit_cost.hold import Hold, Limit, Span, read_holds, write_holds
+from qonduit_cost.ledger import LedgerBusyError
 from qonduit_cost.options import CostOptions
 from qonduit_cost.sqlite import SQLiteLedger
 
@@ -36,7 +37,7 @@ def path(tmp_path: Path) -> Path:
 
 def hold(amount: str, limit: str = "10", *, blocks: bool = True, name: str = "all", rate: str = "1") -> Hold:
     """What is to be set aside in a budget of all time."""
-    span = Span(since=None, until=None, profile=None, tag=None, rate={"CNY": Decimal(1)}.get)
+    span = Span(since=None, profile=None, tag=None, rate={"CNY": Decimal(1)}.get)
     return Hold(
         name=name,
         period="total",
@@ -188,9 +189,7 @@ def test_a_budget_that_is_new_begins_with_what_was_spent_before(path: Path) -> N
         ledger.begin(attempt, 1)
         ledger.settle(attempt, settlement, 1)
     ledger.begin(entry("f", hold("4", "1000", name="x"), tags='{"team": "a"}'), 1)
-    span = Span(
-        since="2026-01-01T00:00:00.000Z", until=None, profile="qwen", tag=("team", "a"), rate={"CNY": Decimal(1)}.get
-    )
+    span = Span(since="2026-01-01T00:00:00.000Z", profile="qwen", tag=("team", "a"), rate={"CNY": Decimal(1)}.get)
     limit = Limit(amount=Decimal(8), blocks=True, span=span, resets_at=None)
     asked = Hold(
         name="n", period="total", scope="", currency="CNY", amount=Decimal("1.5"), rate=Decimal(1), limit=limit
@@ -199,6 +198,58 @@ def test_a_budget_that_is_new_begins_with_what_was_spent_before(path: Path) -> N
         ledger.begin(entry("g", asked), 1)
     assert caught.value.spent == 1 + 2 + 4
     ledger.close()
+
+
+def test_a_new_budget_looks_no_further_back_than_it_must(path: Path) -> None:
+    """Rows of its period count, also those that stand before many which were caught up on late."""
+    ledger = SQLiteLedger(path)
+    for started in ("2026-06-01T00:00:00.000Z", "2026-07-01T00:00:00.000Z"):
+        attempt = entry(started_at=started)
+        ledger.begin(attempt, 1)
+        ledger.settle(attempt, answered("3"), 1)
+    late = [entry(started_at="2026-05-01T00:00:00.000Z") for _ in range(300)]
+    for attempt in late:
+        attempt.settlement = answered("100")
+    ledger.catch_up("batch", late, 0, 1)
+    span = Span(since="2026-06-15T00:00:00.000Z", profile=None, tag=None, rate={"CNY": Decimal(1)}.get)
+    limit = Limit(amount=Decimal(5), blocks=True, span=span, resets_at=None)
+    asked = Hold(
+        name="n", period="month 2026-06", scope="", currency="CNY", amount=Decimal(3), rate=Decimal(1), limit=limit
+    )
+    with pytest.raises(BudgetExceededError) as caught:
+        ledger.begin(entry("g", asked), 1)
+    assert caught.value.spent == 3
+    ledger.close()
+
+
+def test_a_new_budget_takes_over_what_was_set_aside_while_the_ledger_was_down(path: Path) -> None:
+    """An attempt that was caught up on as open is given back when it ends, and charged once."""
+    ledger = SQLiteLedger(path)
+    running = entry("running", hold("4"))
+    ledger.catch_up("batch", [running], 0, 1)
+    assert counter(path) == {}
+    ledger.begin(entry("next", hold("1")), 1)
+    assert counter(path) == {"all": (0, 5)}
+    ledger.settle(running, answered("2"), 1)
+    assert counter(path) == {"all": (2, 1)}
+    ledger.close()
+
+
+def test_a_new_budget_is_added_up_before_the_ledger_is_held(path: Path) -> None:
+    """Others go on writing meanwhile; what they wrote counts too. An event loop does not wait for it."""
+    ledger, other = SQLiteLedger(path), SQLiteLedger(path)
+    first = entry("first")
+    ledger.begin(first, 1)
+    asked = hold("1")
+    with pytest.raises(LedgerBusyError, match="new budget"):
+        ledger.begin(entry("asks", asked), 0)
+    before = ledger._count_before([asked], 1)
+    other.settle(first, answered("2"), 1)
+    other.settle(entry("second"), answered("3"), 1)
+    ledger._write(1, ledger._begin, entry("asks", asked), before)
+    assert counter(path) == {"all": (5, 1)}
+    ledger.close()
+    other.close()
 
 
 def test_holds_are_read_as_they_were_written() -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from tests.pipeline.memory import STREAM_HEADERS, MemoryTransport, Reply, event, refused, said
-from tests.pipeline.modes import Mode
+from tests.pipeline.modes import MODES, Mode
 from tests.plugins.cost.ledgers import rows
 from tests.plugins.cost.test_budgets import embeddings
 
@@ -84,10 +84,9 @@ async def test_a_row_says_who_what_where_and_how_much(mode: Mode, path: Path) ->
     assert row["started_at"][-1] == "Z"
 
 
+@pytest.mark.parametrize("mode", [mode for mode in MODES if not mode.streamed], ids=lambda mode: mode.name)
 async def test_batches_are_attempts_of_one_call(mode: Mode, path: Path) -> None:
     """Each request has its row; the call's cost is that of all."""
-    if mode.streamed:
-        pytest.skip("vectors are not streamed")
     cost = plugin(path)
     asking: Any = mode.client(MemoryTransport(embeddings(10), embeddings(1)), cost, model="text-embedding-v4")
     answer = asking.embeddings.create(input=["hi"] * 11)
@@ -191,17 +190,13 @@ async def test_no_secret_is_in_any_of_its_files(mode: Mode, path: Path) -> None:
     )
     answers = (
         said(CANARIES["answer"]),
+        Reply(200).with_parts(b'{"model": "a %b", "choices": [], "usage": {}}' % CANARIES["prompt"].encode()),
         Reply(400, {"x-request-id": f"{CANARIES['prompt']} !"}).with_parts(body.encode()),
         Reply(200, STREAM_HEADERS, (b"{",), (event({"content": CANARIES["answer"]}, id=CANARIES["prompt"] + " "), b"")),
     )
     cost = plugin(path, budgets=[{"name": "all", "limit": 1, "currency": "CNY"}])
     for answer in answers:
-        asking = mode.client(
-            MemoryTransport(answer),
-            cost,
-            api_key=CANARIES["key"],
-            max_retries=0,
-        )
+        asking = mode.client(MemoryTransport(answer), cost, api_key=CANARIES["key"])
         with contextlib.suppress(APIError):
             await mode.ask(
                 asking,
@@ -214,7 +209,7 @@ async def test_no_secret_is_in_any_of_its_files(mode: Mode, path: Path) -> None:
     written = b"".join(file.read_bytes() for file in files)
     cost.close()
     written += path.read_bytes()
-    assert len(rows(path)) == len(answers)
+    assert len(rows(path)) >= len(answers)
     assert [name for name, canary in CANARIES.items() if canary.encode() in written] == []
 
 

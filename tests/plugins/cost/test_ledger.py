@@ -225,6 +225,32 @@ def test_a_forked_child_is_a_writer_of_its_own(path: Path) -> None:
     assert {row["outcome"] for row in found.values()} == {"answered"}
 
 
+def test_a_forked_child_loses_nothing_when_its_parent_closes_the_file(path: Path) -> None:
+    """SQLite takes a parent for the last reader that carried its connection over the fork, and deletes the log."""
+    source = """
+        import os
+        ledger = SQLiteLedger(Path(sys.argv[1]))
+        ledger.begin(entry("parent"), 1)
+        written, closed = os.pipe(), os.pipe()
+        child = os.fork()
+        if child:
+            os.read(written[0], 1)
+            ledger.close()
+            os.write(closed[1], b".")
+            assert os.waitpid(child, 0)[1] == 0
+        else:
+            ledger.begin(entry("child before"), 1)
+            os.write(written[1], b".")
+            os.read(closed[0], 1)
+            ledger.begin(entry("child after"), 1)
+            os._exit(0)
+    """
+    process = script(source, path)
+    _, errors = process.communicate()
+    assert process.returncode == 0, errors
+    assert {row["call_id"] for row in rows(path)} == {"parent", "child before", "child after"}
+
+
 def locked(path: Path) -> Callable[[], None]:
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
     connection.execute("BEGIN IMMEDIATE")

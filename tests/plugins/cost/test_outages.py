@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 import sqlite3
+import threading
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -261,7 +262,7 @@ async def test_cancelled_while_the_ledger_is_waited_for(path: Path, monkeypatch:
     mode = Mode(asynchronous=True, streamed=False)
     client: Any = mode.client(transport, plugin)
     task = asyncio.ensure_future(mode.ask(client))
-    while not any(thread.name.startswith("asyncio") for thread in __import__("threading").enumerate()):
+    while not any(thread.name.startswith("asyncio") for thread in threading.enumerate()):
         await asyncio.sleep(0)
     task.cancel()
     unlock()
@@ -274,6 +275,40 @@ async def test_cancelled_while_the_ledger_is_waited_for(path: Path, monkeypatch:
     assert left == [("cancelled", "not_sent")]
     with closing(sqlite3.connect(path)) as connection:
         assert connection.execute("SELECT count(*) FROM open_attempts WHERE call_id <> 'before'").fetchone() == (0,)
+
+
+class LateLedger(SQLiteLedger):
+    """Its `begin` waits until something has been settled."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.reached, self.settled, self.over = threading.Event(), threading.Event(), threading.Event()
+
+    def begin(self, entry: Any, wait: float) -> None:
+        self.reached.set()
+        self.settled.wait(10)
+        super().begin(entry, wait)
+        self.over.set()
+
+    def settle(self, entry: Any, settlement: Any, wait: float) -> None:
+        super().settle(entry, settlement, wait)
+        self.settled.set()
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+async def test_a_thread_that_comes_too_late_writes_nothing(path: Path, streamed: bool) -> None:
+    """The task was cancelled before a worker thread had got to its row; there is one row, and it is not open."""
+    mode, ledger = Mode(asynchronous=True, streamed=streamed), LateLedger(path)
+    client: Any = mode.client(MemoryTransport(said("ok")), CostPlugin(ledger=ledger))
+    task = asyncio.ensure_future(mode.ask(client))
+    await asyncio.to_thread(ledger.reached.wait, 10)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    await asyncio.to_thread(ledger.over.wait, 10)
+    assert [(row["state"], row["outcome"], row["sent"]) for row in rows(path)] == [("settled", "cancelled", "not_sent")]
+    await client.aclose()
+    ledger.close()
 
 
 def test_budgets_make_a_ledger_strict() -> None:
