@@ -51,5 +51,5 @@ class CacheOptions(BaseModel):
     make up answers."""
     timeout: Seconds = 0.25
     """Seconds that one access to the store may take; then the call goes on without it."""
-    keep_raw: bool = True
-    """Whether the provider's own JSON is kept too, so that `response.raw` is there on a hit."""
+    keep_raw: bool = False
+    """Whether the provider's own JSON is kept too, so that `response.raw` is there on a hit; a stream's is long."""
