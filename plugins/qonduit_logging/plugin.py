@@ -10,7 +10,7 @@ import logging
 import os
 import re
 import time
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from pydantic import SecretStr
@@ -64,6 +64,14 @@ class LoggingPlugin:
             self._sinks.append(FileSink(self._file))
         self._spans = Spans() if options.traces else None
         self._limit = options.max_characters if options.content == "truncated" else None
+
+    @staticmethod
+    def demands(options: Mapping[str, Any]) -> list[str]:
+        """What these options ask for that only a trusted file may: see `qonduit.trust`."""
+        wanted = ["plugin.logging.file names a file to write to"] if "file" in options else []
+        if any(str(text).startswith(("file:", "keyring:")) for text in options.get("redact") or ()):
+            wanted.append("plugin.logging.redact reads a secret")
+        return wanted
 
     @property
     def failures(self) -> int:
