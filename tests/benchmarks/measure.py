@@ -200,7 +200,7 @@ MEASUREMENTS = (
     ),
     Measurement(
         "memory",
-        "Resident memory over 20,000 unary calls (--quick: 5,000), after a warm-up of 5,000",
+        "Resident memory over 20,000 unary calls (--quick: 5,000), after a warm-up of 12,000",
         (
             Quantity("start_mib", "start MiB"),
             Quantity("end_mib", "end MiB"),

@@ -28,7 +28,7 @@ from .contenders import CONTENDERS, HITS, QONDUIT_CACHE, AsyncCaller, Streamed
 CONCURRENCY = 200
 WARM_UP_CALLS = 100
 WARM_UP_STREAMS = 3
-MEMORY_WARM_UP_CALLS = 5_000
+MEMORY_WARM_UP_CALLS = 12_000  # more than the cache plugin keeps
 MEMORY_SAMPLES = 20
 
 _numbers = count()
@@ -170,7 +170,7 @@ def _resident_mib() -> float:
 
 def memory(contender: str, server_url: str, calls: int) -> dict[str, Any]:
     caller = CONTENDERS[contender].open_sync(server_url)
-    for _ in range(min(MEMORY_WARM_UP_CALLS, calls)):
+    for _ in range(MEMORY_WARM_UP_CALLS):
         _check_answer(caller.answer(_prompt()))
     gc.collect()
     samples = [_resident_mib()]
