@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from qonduit_emulator import Emulator
+
 from .conftest import CANARY, Command, Handler, Provider, cut, hello, stall
 
 EMULATOR_NOTE = "note: no configuration and no API key, so the built-in emulator answers."
@@ -31,6 +33,22 @@ def test_the_emulator_is_reached_past_a_proxy(command: Command) -> None:
     done = command.run("chat", "hi")
     assert "hi" in done.stdout
     assert done.returncode == 0
+
+
+@pytest.mark.parametrize("form", ["--stream", "--no-stream"])
+def test_the_pages_of_a_search_are_listed(command: Command, dashscope_emulator: Emulator, form: str) -> None:
+    """Where the wire brings them, standard error has their numbers, titles and addresses; the text alone is printed."""
+    command.env["DASHSCOPE_API_KEY"] = dashscope_emulator.api_key
+    options = ["--provider", "auto", "--base-url", dashscope_emulator.url, "--api-key", "env:DASHSCOPE_API_KEY"]
+    found = '{"enable_source": true}'
+    done = command.run("chat", "hi", form, "--model", "qwen-plus", *options, "-o", f"search={found}")
+    assert [line.partition(":")[0] for line in done.stderr.splitlines() if line.startswith("[")] == [
+        "[1]",
+        "[2]",
+        "[3]",
+    ]
+    assert "https://www.example.com/" in done.stderr
+    assert "https://www.example.com/" not in done.stdout
 
 
 def test_without_the_emulator_it_says_what_to_install(command: Command) -> None:

@@ -131,6 +131,12 @@ CASES: dict[str, Case] = {
         {"enable_search": True, "search_options": {"enable_source": True}},
         ("search results (only the native API has them)",),
     ),
+    "what a search extension finds": Case(
+        {},
+        {"search": {"enable_search_extension": True}},
+        {"enable_search": True, "search_options": {"enable_search_extension": True}},
+        ("search results (only the native API has them)",),
+    ),
     # structured output
     "a schema": Case({"structured": "schema"}, {"response_format": BY_SCHEMA}),
     "a schema, of an unknown model": Case({}, {"response_format": BY_SCHEMA}),
