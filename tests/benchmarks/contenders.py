@@ -325,6 +325,7 @@ def _qonduit(
     plugins: Sequence[str] = (),
     records: bool = False,
     kept: bool = False,
+    http_library: str = "httpx",
 ) -> Contender:
     def options(server_url: str) -> dict[str, Any]:
         if records:
@@ -339,16 +340,19 @@ def _qonduit(
         }
 
     def open_sync(server_url: str) -> SyncCaller:
+        os.environ["QONDUIT_HTTP_LIBRARY"] = http_library
         from qonduit import Client
 
         return OpenAIShaped(Client(**options(server_url)))
 
     async def open_async(server_url: str) -> AsyncCaller:
+        os.environ["QONDUIT_HTTP_LIBRARY"] = http_library
         from qonduit import AsyncClient
 
         return AsyncOpenAIShaped(AsyncClient(**options(server_url)))
 
-    cold_program = f"""import sys
+    cold_program = f"""import os, sys
+os.environ["QONDUIT_HTTP_LIBRARY"] = {http_library!r}
 from qonduit import Client
 client = Client(provider={provider!r}, api_key={API_KEY!r}, base_url=sys.argv[1] + {path!r}, model={MODEL!r},
     plugins={list(plugins)!r})
@@ -387,6 +391,8 @@ QONDUIT = "qonduit"
 QONDUIT_PLUGINS = "qonduit-plugins"
 QONDUIT_RECORDS = "qonduit-records"
 QONDUIT_KEPT = "qonduit-kept"
+QONDUIT_HTTPTOOLS = "qonduit-httptools"
+QONDUIT_KEPT_HTTPTOOLS = "qonduit-kept-httptools"
 QONDUIT_CACHE = "qonduit-cache"
 QONDUIT_NATIVE = "qonduit-native"
 DASHSCOPE = "dashscope"
@@ -401,6 +407,15 @@ CONTENDERS: dict[str, Contender] = {
     ),
     QONDUIT_KEPT: _qonduit(
         "qonduit, JSON log, ledger, cache", provider="qwen", path=OPENAI_PATH, plugins=PLUGINS, kept=True
+    ),
+    QONDUIT_HTTPTOOLS: _qonduit("qonduit, httptools", provider="openai", path=OPENAI_PATH, http_library="httptools"),
+    QONDUIT_KEPT_HTTPTOOLS: _qonduit(
+        "qonduit, JSON log, ledger, cache, httptools",
+        provider="qwen",
+        path=OPENAI_PATH,
+        plugins=PLUGINS,
+        kept=True,
+        http_library="httptools",
     ),
     OPENAI: Contender("openai SDK", "openai", _COLD_OPENAI, _openai_sync, _openai_async),
     QONDUIT_NATIVE: _qonduit("qonduit, native DashScope", provider="dashscope", path=NATIVE_PATH),

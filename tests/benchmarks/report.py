@@ -74,7 +74,7 @@ def environment() -> dict[str, str]:
     """What the figures depend on: interpreter, machine, versions."""
     versions = {"python": f"{platform.python_implementation()} {platform.python_version()}"}
     versions["machine"] = f"{platform.system()} {platform.machine()}, {os.cpu_count()} CPUs"
-    for name in sorted({it.distribution for it in CONTENDERS.values()} | {"httpcore", "h11", "pydantic"}):
+    for name in sorted({it.distribution for it in CONTENDERS.values()} | {"httpcore", "h11", "httptools", "pydantic"}):
         try:
             versions[name] = importlib.metadata.version(name)
         except (importlib.metadata.PackageNotFoundError, ValueError):
