@@ -12,8 +12,11 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, Unpack, cast
 
 from qonduit._attempt import attempting
+from qonduit._breaker import Breakers
+from qonduit._building import building, checked_tags
 from qonduit._chain import Step, compose
 from qonduit._defaults import Defaults
+from qonduit._fallback import Candidate, falling_back
 from qonduit._orphans import Orphans
 from qonduit._plugins import PluginLike, Plugins
 from qonduit._retry import retrying
@@ -37,6 +40,7 @@ from qonduit.resources import (
     Rerank,
 )
 from qonduit.response import Response
+from qonduit.retry import RetryBudget
 from qonduit.route import Route
 
 if TYPE_CHECKING:
@@ -46,6 +50,7 @@ if TYPE_CHECKING:
 class _ClientBase:
     """What both clients are: routes, their middleware composed once, and the streams that nobody closed."""
 
+    @building
     def __init__(
         self,
         profile: str | None = None,
@@ -62,6 +67,7 @@ class _ClientBase:
         max_retries: int | None = None,
         http_client: Any = None,
         plugins: Sequence[PluginLike] | None = None,
+        fallback: Sequence[str] | None = None,
         models: Mapping[str, Mapping[str, Any]] | None = None,
         config: str | os.PathLike[str] | None = None,
         tags: Mapping[str, str] | None = None,
@@ -81,6 +87,8 @@ class _ClientBase:
             max_retries: 0 to 5.
             http_client: a client of httpx or httpx2 to send with; it is never closed by qonduit.
             plugins: names, `(name, options)` pairs, plugin objects or middleware, outermost first, for the profile's.
+            fallback: profiles of the configuration that serve a call, in order, where this one fails before its first
+                chunk; for the profile's own list.
             models: rows over the provider's model table, by model; see `qonduit.models.Model`.
             config: a configuration file.
             tags: labels of every call, for logs and costs.
@@ -99,21 +107,26 @@ class _ClientBase:
             "deadline": deadline,
             "max_retries": max_retries,
         }
-        resolved = resolve_profile(profile, arguments, config=config, plugins=plugins, models=models)
+        resolved = resolve_profile(profile, arguments, config=config, plugins=plugins, models=models, fallback=fallback)
         self._profile = resolved.profile
-        self._tags = dict(tags or {})
+        self._tags = checked_tags(tags)
+        self._variables = resolved.variables
         self._orphans = Orphans()
         self._shared = False
         self._closed = threading.Event()  # shared with the clients of `with_options`
         self._owned: list[Any] = [plugin for plugin in resolved.built if callable(getattr(plugin, "close", None))]
+        self._breakers = Breakers()
+        candidates = (resolved, *resolved.fallbacks)
+        resolved_routes = [route for candidate in candidates for route in candidate.routes or (candidate,)]
+        self._counts = [len(candidate.routes) or 1 for candidate in candidates]
         # Each route has a manager and parts of its own, so that a plugin may give each its own auth or transport.
         self._plugins = [
             Plugins(Defaults(http_client), (route.profile.provider, route.provider), route.plugins)
-            for route in resolved.routes or (resolved,)
+            for route in resolved_routes
         ]
         self._layers = [
             ordered(plugins.middleware(route.profile))
-            for plugins, route in zip(self._plugins, resolved.routes or (resolved,), strict=True)
+            for plugins, route in zip(self._plugins, resolved_routes, strict=True)
         ]
         self._use(
             [
@@ -125,21 +138,31 @@ class _ClientBase:
                     response_normalizer=plugins.response_normalizer(route.profile),
                     retry_policy=plugins.retry_policy(route.profile),
                 )
-                for plugins, route in zip(self._plugins, resolved.routes or (resolved,), strict=True)
+                for plugins, route in zip(self._plugins, resolved_routes, strict=True)
             ]
         )
 
     def _use(self, routes: list[Route]) -> None:
         """Compose the way of a call."""
         self._routes = routes
-        self._way: Step = routing(
-            [
-                (route, retrying(route, compose(_scope(layers, "attempt"), attempting(route))))
-                for route, layers in zip(routes, self._layers, strict=True)
-            ]
-        )
         self._outer = _scope(self._layers[0], "call")
-        self._step: Step = compose(self._outer, self._way)
+        self._candidates: list[Candidate] = []
+        names = {layer.name for layer in self._outer}
+        start = 0
+        for count in self._counts:
+            mine = range(start, start + count)
+            start += count
+            ways = [
+                (routes[at], retrying(routes[at], compose(_scope(self._layers[at], "attempt"), attempting(routes[at]))))
+                for at in mine
+            ]
+            profile, own = routes[mine[0]].profile, _scope(self._layers[mine[0]], "call")
+            breaker = None
+            if self._profile.breaker is not None:
+                breaker = self._breakers.of(profile, self._profile.breaker, self._profile.breaker_seconds)
+            step = compose([layer for layer in own if layer.name not in names], routing(ways))
+            self._candidates.append(Candidate(profile, step, breaker))
+        self._step: Step = compose(self._outer, falling_back(self._candidates))
         self._others: Step | None = None
 
     @property
@@ -152,6 +175,7 @@ class _ClientBase:
         """The active middleware, outermost first."""
         return tuple(self._layers[0])
 
+    @building
     def with_options(
         self,
         *,
@@ -162,7 +186,10 @@ class _ClientBase:
         max_retries: int | None = None,
         tags: Mapping[str, str] | None = None,
     ) -> Self:
-        """A client with other options over the same connections and plugins. Close the first one, not this."""
+        """A client with other options over the same connections and plugins. Close the first one, not this.
+
+        A model and a key are for the profile itself: its fallbacks keep their own.
+        """
         changes: dict[str, Any] = {
             name: value
             for name, value in (
@@ -173,21 +200,26 @@ class _ClientBase:
             )
             if value is not None
         }
-        credentials = None if api_key is None else resolve(api_key, "api_key", {})
+        credentials = None if api_key is None else resolve(api_key, "api_key", self._variables)
         if credentials is not None:
             changes["key_id"] = credentials.key_id
         other = type(self).__new__(type(self))
         other.__dict__.update(self.__dict__)
         other._shared = True  # of the same class
-        other._tags = {**self._tags, **(tags or {})}
+        other._tags = {**self._tags, **checked_tags(tags)}
         if changes:
             other._profile = changed_profile(self._profile, changes)
+        general = {name: value for name, value in changes.items() if name not in {"model", "key_id"}}
         routes: list[Route] = []
-        for route, plugins in zip(self._routes, self._plugins, strict=True):
-            profile = changed_profile(route.profile, changes) if changes else route.profile
-            auth = route.auth if credentials is None else plugins.auth(profile, credentials)
+        for at, (route, plugins) in enumerate(zip(self._routes, self._plugins, strict=True)):
+            fallback = at >= self._counts[0]
+            mine = general if fallback else changes
+            profile = changed_profile(route.profile, mine) if mine else route.profile
+            auth, budget = route.auth, route.retry_budget
+            if credentials is not None and not fallback:
+                auth, budget = plugins.auth(profile, credentials), RetryBudget()
             policy = plugins.retry_policy(profile) if max_retries is not None else route.retry_policy
-            routes.append(replace(route, profile=profile, auth=auth, retry_policy=policy))
+            routes.append(replace(route, profile=profile, auth=auth, retry_policy=policy, retry_budget=budget))
         other._use(routes)
         return other
 
@@ -214,7 +246,8 @@ class _ClientBase:
         if self._others is None:
             from qonduit._collect import collecting  # noqa: PLC0415  # only who asks for it pays for it
 
-            self._others = compose(self._outer, collecting(self._way))
+            others = [candidate._replace(step=collecting(candidate.step)) for candidate in self._candidates]
+            self._others = compose(self._outer, falling_back(others))
         return self._others
 
     def __reduce__(self) -> tuple[object, ...]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
 from qonduit._mistakes import describe_mistakes, nearest
+from qonduit.credentials import Variables
 from qonduit.errors import ConfigurationError
 from qonduit.profile import Settings
 
@@ -36,6 +36,8 @@ class ProfileTable(Settings):
 
     provider: str
     api_key: SecretStr | None = None
+    fallback: tuple[str, ...] = ()
+    """Profiles that serve a call, in order, where this one fails before its first chunk."""
     plugins: tuple[str, ...] = ()
     plugin: dict[str, dict[str, Any]] = Field(default_factory=dict)
     options: dict[str, Any] = Field(default_factory=dict)
@@ -59,7 +61,7 @@ class Configuration:
     path: Path | None = None
     named: bool = False
     file: ConfigurationFile = field(default_factory=ConfigurationFile)
-    variables: Mapping[str, str] = field(default_factory=dict, repr=False)
+    variables: Variables = field(default_factory=Variables)
 
     def profile_name(self, name: str | None) -> str:
         """The profile to use: `name`, QONDUIT_PROFILE, or the file's default. Raises: ConfigurationError."""
@@ -81,6 +83,10 @@ class Configuration:
                 f"{self.path}: there is no profile '{chosen}'{nearest(chosen, self.file.profiles)}."
             )
         return chosen
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Refused: a pickle would hold the keys of the file and of `.env`."""
+        raise TypeError("A configuration is not pickled: its keys would be in the pickle. Load it where it is used.")
 
 
 def user_file() -> Path:
@@ -134,13 +140,13 @@ def _read(path: Path) -> ConfigurationFile:
         return ConfigurationFile.model_validate(data)
     except ValidationError as error:
         mistakes = "; ".join(describe_mistakes(error, ConfigurationFile))
-        raise ConfigurationError(f"{path}: {mistakes}.") from None
+    raise ConfigurationError(f"{path}: {mistakes}.")  # out here pydantic's error, which holds the input, is no context
 
 
-def _dotenv(path: Path) -> dict[str, str]:
+def _dotenv(path: Path) -> Variables:
     if not path.is_file():
-        return {}
+        return Variables()
     from dotenv import dotenv_values  # noqa: PLC0415  # only who has a .env pays for it
 
     values = dotenv_values(path)
-    return {name: value for name, value in values.items() if value and not name.startswith("QONDUIT_")}
+    return Variables({name: value for name, value in values.items() if value and not name.startswith("QONDUIT_")})

@@ -35,16 +35,31 @@ class Settings(Value):
     deadline: Seconds | None = None
     """Seconds for all of a call: attempts, sleeps and the stream; none by default."""
     max_retries: Annotated[int, Field(ge=0, le=MAX_RETRIES)] = 3
+    retry_unknown: bool = True
+    """Whether an attempt that may have been billed is made once more; with false it never is."""
     max_connections: Annotated[int, Field(ge=1)] = 100
     """Connections to one origin at a time; further calls wait for one."""
     trust_env: bool = True
     """Whether HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY count."""
     proxy: SecretStr | None = None
     """A proxy's URL, which may hold a password."""
+    breaker: Annotated[int, Field(ge=1)] | None = None
+    """After how many failed calls in a row calls go past this provider, endpoint and key; None for never.
+
+    Of a profile with a `fallback` it serves for each of them. Where there is nothing else to turn to the call is made.
+    """
+    breaker_seconds: Seconds = 30.0
+    """How long calls go past it; then one call at a time tries it again."""
     unsupported: Unsupported = "warn"
     """What to do with a parameter that the provider cannot take."""
-    http_library: Annotated[str, Field(pattern="^(httpx|httpx2)$")] = "httpx"
-    """The library under the default transport; "httpx2" needs the extra of that name."""
+    http_library: Annotated[str, Field(pattern="^(httpx|httpx2|httptools)$")] = "httpx"
+    """The library under the default transport; "httpx2" and "httptools" need the extra of that name."""
+
+    def __getstate__(self) -> dict[Any, Any]:
+        """Refused where there is a secret: a pickle would hold it."""
+        if any(isinstance(value, SecretStr) for value in self.__dict__.values()):
+            raise TypeError("Settings with a secret are not pickled: it would be in the pickle. Read them again there.")
+        return super().__getstate__()
 
 
 class Profile(Settings):
@@ -63,4 +78,6 @@ class Profile(Settings):
     """A digest of the key, which keeps the callers of different keys apart; the key cannot be had from it."""
     options: Mapping[str, Any] = Field(default_factory=dict)
     plugins: tuple[str, ...] = ()
+    fallback: tuple[str, ...] = ()
+    """Profiles that serve a call, in order, where this one fails before its first chunk."""
     models: ModelTable = Field(default_factory=ModelTable, repr=False, exclude=True)

@@ -17,11 +17,11 @@ from pydantic import ValidationError
 
 from qonduit import _plugins, configuration
 from qonduit._key_choice import ARGUMENT, KeyChoice
-from qonduit._mistakes import describe_mistakes
+from qonduit._mistakes import describe_mistakes, nearest
 from qonduit._plugins import PLUGINS, PROVIDERS, PluginLike
 from qonduit._warn import warn
 from qonduit.configuration import Configuration, ProfileTable
-from qonduit.credentials import Credentials, KeySource
+from qonduit.credentials import Credentials, KeySource, Variables
 from qonduit.errors import ConfigurationError
 from qonduit.middlewares import Middleware
 from qonduit.models import ModelTable
@@ -37,7 +37,8 @@ class Resolved:
     """What a client is built from. `origins` says for each setting where its value comes from.
 
     `built` are the plugins that were made from their names, as opposed to those that the caller handed in. `routes` are
-    the providers that a choice such as "auto" is between, in its order; empty where there is no choice.
+    the providers that a choice such as "auto" is between, in its order; empty where there is no choice. `fallbacks` are
+    the profiles that serve a call where this one fails. `variables` are those of `.env`.
     """
 
     profile: Profile
@@ -48,6 +49,8 @@ class Resolved:
     origins: Mapping[str, str] = field(default_factory=dict)
     built: Sequence[object] = ()
     routes: tuple[Resolved, ...] = ()
+    fallbacks: tuple[Resolved, ...] = ()
+    variables: Variables = field(default_factory=Variables)
 
 
 def resolve_profile(
@@ -57,12 +60,44 @@ def resolve_profile(
     config: str | os.PathLike[str] | None = None,
     plugins: Sequence[PluginLike] | None = None,
     models: Mapping[str, Mapping[str, Any]] | None = None,
+    fallback: Sequence[str] | None = None,
 ) -> Resolved:
     """Resolve a client's arguments. Raises: ConfigurationError and its kinds."""
     given = {key: value for key, value in arguments.items() if value is not None}
     key: KeySource | None = given.pop("api_key", None)
     found, table = _profile_table(name, given, key is not None, config)
-    settings = _settings(found, table, given)
+    first = _resolve_profile(found, table, given, KeyChoice(key, found, table), plugins, models or {})
+    names = _fallback_names(found, table, fallback)
+    if not names:
+        return first
+    # What says where and whose stays with the profile that was named; a fallback has its own.
+    general = {name: value for name, value in given.items() if name not in _OF_ONE_PROFILE}
+    fallbacks: list[Resolved] = []
+    for other in names:
+        own = (other, found.file.profiles[other])
+        choice = KeyChoice(None, found, own)
+        fallbacks.append(
+            _resolve_profile(found, own, general, choice, plugins, models or {}, after=(first, *fallbacks))
+        )
+    return replace(
+        first,
+        profile=first.profile.replace(fallback=names),
+        built=[plugin for resolved in (first, *fallbacks) for plugin in resolved.built],
+        fallbacks=tuple(fallbacks),
+    )
+
+
+def _resolve_profile(
+    found: Configuration,
+    table: tuple[str, ProfileTable] | None,
+    given: Mapping[str, Any],
+    key: KeyChoice,
+    plugins: Sequence[PluginLike] | None,
+    models: Mapping[str, Mapping[str, Any]],
+    after: Sequence[Resolved] = (),
+) -> Resolved:
+    """One profile; `after` are those that it is a fallback of, whose plugins serve it too."""
+    settings = _settings(found, table, given, fallback=bool(after))
     values = {setting: value for setting, (value, _) in settings.items()}
     origins = {setting: origin for setting, (_, origin) in settings.items()}
     provider_name = values.pop("provider", None) or _recognize(values.get("base_url"))
@@ -74,7 +109,7 @@ def resolve_profile(
         check_trust(found, label, table[1])  # before any code that the file names is imported
     info: ProviderInfo = getattr(point.load(), "info", ProviderInfo())
     where = f"{found.path}: profiles.{label}" if table is not None else "options"
-    loaded, built = _load_plugins(plugins, table, where)
+    loaded, built = _load_plugins(plugins, table, where, after)
     shared = _Shared(
         label=label,
         provider=provider_name,
@@ -84,8 +119,8 @@ def resolve_profile(
         where=f"{where}.options",
         plugins=loaded,
         built=built,
-        rows=(found.file.models, models or {}),
-        key=KeyChoice(key, found, table),
+        rows=(found.file.models, models),
+        key=key,
     )
     if not info.routes:
         return _resolve_route(provider_name, point, info, shared)
@@ -154,6 +189,7 @@ def _resolve_route(
         plugins=shared.plugins,
         built=shared.built,
         origins=origins,
+        variables=shared.key.found.variables,
     )
 
 
@@ -183,15 +219,45 @@ def _profile_table(
     return found, (chosen, found.file.profiles[chosen])
 
 
+def _fallback_names(
+    found: Configuration, table: tuple[str, ProfileTable] | None, given: Sequence[str] | None
+) -> tuple[str, ...]:
+    """The profiles to fall back on, checked. Raises: ConfigurationError."""
+    if table is None:
+        if given:
+            raise ConfigurationError(
+                "fallback= names profiles of a configuration, but provider=, base_url= and api_key= leave it unread. "
+                "Name a profile too."
+            )
+        return ()
+    where = "fallback" if given is not None else f"{found.path}: profiles.{table[0]}.fallback"
+    if isinstance(given, (str, bytes)):
+        raise ConfigurationError(f"fallback: expected a list, e.g. fallback=[{given!r}].")
+    names = tuple(given) if given is not None else table[1].fallback
+    for place, name in enumerate(names):
+        if name not in found.file.profiles:
+            others = found.file.profiles.keys() - {table[0]}
+            raise ConfigurationError(f"{where}: there is no profile '{name}'{nearest(str(name), others)}.")
+        if name == table[0] or name in names[:place]:
+            raise ConfigurationError(f"{where}: '{name}' is there twice, or is the profile itself. Remove one.")
+    return names
+
+
+_OF_ONE_PROFILE = {"provider", "model", "base_url", "region", "workspace", "organization"}
+"""Settings of arguments and variables that are not a fallback's: they say where a call goes and whose it is."""
+
+
 def _settings(
-    found: Configuration, table: tuple[str, ProfileTable] | None, given: Mapping[str, Any]
+    found: Configuration, table: tuple[str, ProfileTable] | None, given: Mapping[str, Any], *, fallback: bool
 ) -> dict[str, tuple[Any, str]]:
     """Value and origin of every setting that something sets."""
     settings: dict[str, tuple[Any, str]] = {}
     if table is not None:
-        for name in table[1].model_fields_set - {"api_key", "plugins", "plugin", "options"}:
+        for name in table[1].model_fields_set - {"api_key", "plugins", "plugin", "options", "fallback"}:
             settings[name] = (getattr(table[1], name), f"{found.path} [profiles.{table[0]}]")
     for name, value in configuration.environment_settings().items():
+        if fallback and name in _OF_ONE_PROFILE:
+            continue
         settings[name] = (value, f"variable QONDUIT_{name.upper()}")
     for name, value in given.items():
         settings[name] = (value, ARGUMENT)
@@ -218,9 +284,15 @@ def _recognize(base_url: str | None) -> str:
 
 
 def _load_plugins(
-    plugins: Sequence[PluginLike] | None, table: tuple[str, ProfileTable] | None, where: str
+    plugins: Sequence[PluginLike] | None,
+    table: tuple[str, ProfileTable] | None,
+    where: str,
+    after: Sequence[Resolved],
 ) -> tuple[list[tuple[str, object]], list[object]]:
-    """The plugins with their names, and those of them that were made here."""
+    """The plugins with their names, and those of them that were made here.
+
+    A fallback gets those of the profile that names it, and then its own; plugins of one name are made once.
+    """
     tables = table[1].plugin if table is not None else {}
     named: Sequence[PluginLike] = plugins if plugins is not None else table[1].plugins if table is not None else ()
     if isinstance(named, (str, bytes)):
@@ -231,9 +303,16 @@ def _load_plugins(
             raise ConfigurationError(
                 f"{where}.plugin.{idle[0]}: has options, but '{idle[0]}' is not in the profile's plugins. Add it there."
             )
-    loaded: list[tuple[str, object]] = []
+    known = {name: plugin for resolved in after for name, plugin in resolved.plugins}
+    loaded: list[tuple[str, object]] = list(after[0].plugins) if after else []
     built: list[object] = []
+    if after and plugins is not None:
+        return loaded, built  # what was handed in takes the place of every profile's own
     for plugin in named:
+        if isinstance(plugin, str) and plugin in known:
+            if (plugin, known[plugin]) not in loaded:
+                loaded.append((plugin, known[plugin]))
+            continue
         match plugin:
             case str():
                 built.append(_named_plugin(plugin, tables.get(plugin, {}), f"{where}.plugin.{plugin}"))

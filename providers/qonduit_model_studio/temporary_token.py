@@ -25,6 +25,9 @@ from qonduit_model_studio.errors import ERRORS, special
 MARGIN = 0.1
 """The last part of a token's life, in which it is no longer used: a call may take a while to be looked at."""
 
+PROVIDERS = frozenset({"qwen", "dashscope"})
+"""Whose keys make tokens."""
+
 
 class TemporaryTokenOptions(BaseModel):
     """`[profiles.NAME.plugin.temporary-token]`."""
@@ -42,10 +45,15 @@ class TemporaryToken:
 
     def __init__(self, options: TemporaryTokenOptions) -> None:
         self._seconds = options.seconds
+        self._serves = False
 
     @hookimpl
-    def qonduit_auth(self, profile: Profile, credentials: Credentials) -> TokenAuth:
-        return TokenAuth(profile, credentials, self._seconds, time.monotonic)
+    def qonduit_auth(self, profile: Profile, credentials: Credentials) -> TokenAuth | None:
+        if self._serves and profile.provider not in PROVIDERS:
+            return None  # a fallback to another provider has that provider's own auth
+        auth = TokenAuth(profile, credentials, self._seconds, time.monotonic)
+        self._serves = True
+        return auth
 
 
 class _Made(BaseModel):
@@ -81,9 +89,10 @@ class TokenAuth:
     def _fetch(self) -> Generator[WireRequest, WireResponse, str]:
         """A new token."""
         asked = self._clock()
-        headers = {"authorization": f"Bearer {self._credentials.value}"}
+        key = self._credentials.value
+        headers = {"authorization": f"Bearer {key}"}
         answer: WireResponse = yield WireRequest("POST", self._url, headers, b"", operation="token")
-        if answer.status == 401 and self._credentials.refresh():
+        if answer.status == 401 and self._credentials.refresh(key):
             headers = {"authorization": f"Bearer {self._credentials.value}"}
             answer = yield WireRequest("POST", self._url, headers, b"", operation="token")
         if answer.status != 200:
