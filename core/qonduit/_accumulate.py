@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, get_args
 
+from qonduit._tool_fragments import ToolFragments, marked
 from qonduit.chunk import ChatChunk, ChunkChoice
-from qonduit.errors import ProtocolError
-from qonduit.messages import FunctionCall, Message, Role, ToolCall, ToolCallDelta
+from qonduit.messages import Message, Role
 from qonduit.response import ChatResponse, Choice
 from qonduit.search import Search
 from qonduit.usage import Usage
@@ -47,11 +47,12 @@ class Accumulator:
     def response(self, **fields: Any) -> ChatResponse:
         """The answer so far; `fields` are those that chunks do not carry."""
         choices = tuple(parts.choice(index) for index, parts in sorted(self._choices.items()))
-        return ChatResponse(
+        response = ChatResponse(
             **{"id": self.id, "model": self.model, "created": self.created, "usage": self.usage, **fields},
             choices=choices,
             search=self.search,
         )
+        return marked(response)
 
 
 class _ChoiceParts:
@@ -61,7 +62,7 @@ class _ChoiceParts:
         self.role: str | None = None
         self.content: list[str] = []
         self.reasoning: list[str] = []
-        self.tool_calls: _ToolCalls | None = None
+        self.tool_calls: ToolFragments | None = None
         self.finish_reason: str | None = None
         self.logprobs: dict[str, list[Any]] = {}
         self.extra: dict[str, Any] = {}
@@ -76,7 +77,7 @@ class _ChoiceParts:
             self.role = delta.role
         if delta.tool_calls:
             if self.tool_calls is None:
-                self.tool_calls = _ToolCalls()
+                self.tool_calls = ToolFragments()
             for fragment in delta.tool_calls:
                 self.tool_calls.add(fragment)
         if choice.finish_reason is not None and self.finish_reason is None:
@@ -89,7 +90,8 @@ class _ChoiceParts:
             self.extra.update(delta.__pydantic_extra__)
 
     def choice(self, index: int) -> Choice:
-        calls = self.tool_calls.whole() if self.tool_calls is not None else None
+        calls = self.tool_calls.all() if self.tool_calls is not None else None
+        reason = "tool_calls" if calls and self.finish_reason == "stop" else self.finish_reason  # calls came after it
         content = "".join(self.content) if self.content else None
         return Choice(
             index=index,
@@ -103,78 +105,6 @@ class _ChoiceParts:
                     "tool_calls": calls,
                 }
             ),
-            finish_reason=self.finish_reason,
+            finish_reason=reason,
             logprobs=self.logprobs or None,
         )
-
-
-class _ToolCalls:
-    """The tool calls of one choice, put together from fragments.
-
-    A fragment belongs to the call of its id; without an id, to the latest call at its index; without either, to the
-    latest call. A new id at a used index is a new call. What fits nowhere is an error: two calls' arguments are never
-    joined.
-    """
-
-    __slots__ = ("_by_id", "_by_index", "_calls")
-
-    def __init__(self) -> None:
-        self._calls: list[_ToolCallParts] = []
-        self._by_id: dict[str, _ToolCallParts] = {}
-        self._by_index: dict[int, _ToolCallParts] = {}
-
-    def add(self, fragment: ToolCallDelta) -> None:
-        function = fragment.function
-        name = function.name if function is not None else None
-        call = self._find(fragment, name)
-        if call is None:
-            if not name:
-                raise ProtocolError(
-                    "A fragment of a tool call belongs to no call: it has no known id, no known index and no name.",
-                    outcome="unknown",
-                )
-            call = _ToolCallParts(fragment.id or None, fragment.type or "function", name)
-            self._calls.append(call)
-        if fragment.id:
-            call.id = fragment.id
-            self._by_id[fragment.id] = call
-        if fragment.index is not None:
-            self._by_index[fragment.index] = call
-        if function is not None and function.arguments:
-            call.arguments.append(function.arguments)
-
-    def _find(self, fragment: ToolCallDelta, name: str | None) -> _ToolCallParts | None:
-        if fragment.id:
-            call = self._by_id.get(fragment.id)
-            if call is None and fragment.index is not None:
-                held = self._by_index.get(fragment.index)
-                call = held if held is not None and held.id is None else None
-            return call
-        if fragment.index is not None:
-            call = self._by_index.get(fragment.index)
-        else:
-            call = self._calls[-1] if self._calls else None
-        if call is not None and name and call.arguments and name != call.name:
-            return None
-        return call
-
-    def whole(self) -> tuple[ToolCall, ...]:
-        return tuple(
-            ToolCall(
-                id=call.id,
-                type=call.type,
-                function=FunctionCall(name=call.name, arguments="".join(call.arguments)),
-                index=index,
-            )
-            for index, call in enumerate(self._calls)
-        )
-
-
-class _ToolCallParts:
-    __slots__ = ("arguments", "id", "name", "type")
-
-    def __init__(self, identifier: str | None, kind: str, name: str) -> None:
-        self.id = identifier
-        self.type = kind
-        self.name = name
-        self.arguments: list[str] = []

@@ -22,6 +22,9 @@ _ARGUMENTS = ("Args:", "Arguments:")
 _ARGUMENT = re.compile(r"\*{0,2}(\w+)\s*(?:\([^)]*\))?\s*:\s*(.*)")
 
 
+_CONFIG = ConfigDict(extra="forbid", allow_inf_nan=False, hide_input_in_errors=True)
+
+
 class Signature(NamedTuple):
     """The arguments of a function: what checks them, and what describes them."""
 
@@ -65,7 +68,7 @@ def signature_of(function: Callable[..., Any], name: str) -> Signature:
         default = ... if parameter.default is parameter.empty else parameter.default
         definitions[field] = (annotations[parameter.name], Field(default, alias=parameter.name))
     try:
-        model = create_model(name, __config__=ConfigDict(extra="forbid", hide_input_in_errors=True), **definitions)
+        model = create_model(name, __config__=_CONFIG, **definitions)
         schema = TypeAdapter(model).json_schema(schema_generator=_ArgumentsSchema)
     except (PydanticUserError, PydanticUndefinedAnnotation) as error:
         reason = error.message.partition("\n")[0].rstrip(".")

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from qonduit.messages import Delta
 from qonduit.search import Search
 from qonduit.usage import Usage
-from qonduit.value import Value
+from qonduit.value import Finite, FiniteValue, Value
 
 
-class ChunkChoice(Value):
+class ChunkChoice(FiniteValue):
     """What one chunk says of one choice; `finish_reason` is None until the choice's last chunk."""
 
     index: int = 0
     delta: Delta
     finish_reason: str | None = None
-    logprobs: dict[str, Any] | None = None
+    logprobs: dict[str, Finite] | None = None
 
 
 class ChatChunk(Value):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, FiniteFloat
 
 from qonduit.request import Count, Request
 from qonduit.response import Response
@@ -21,7 +21,7 @@ class Embedding(Value):
     """The vector of one text; `index` is the text's place in the input."""
 
     index: int
-    embedding: tuple[float, ...] = Field(repr=False)
+    embedding: tuple[FiniteFloat, ...] = Field(repr=False)
 
 
 class EmbeddingResponse(Response):

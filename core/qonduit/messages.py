@@ -2,32 +2,47 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
-from qonduit.value import Value
+from qonduit.answer_json import NotStrictError, parse
+from qonduit.value import Finite, FiniteValue
 
 Role: TypeAlias = Literal["system", "developer", "user", "assistant", "tool"]
-ContentPart: TypeAlias = dict[str, Any]
+INCOMPLETE = "incomplete"
+"""The type of a tool call that broke off."""
+ContentPart: TypeAlias = dict[str, Finite]
 """One part of a message, as OpenAI writes it: `{"type": "image_url", "image_url": {"url": …}}`."""
 
 
-class FunctionCall(Value):
+class FunctionCall(FiniteValue):
     """The function that a model wants called; `arguments` is JSON text as the model wrote it."""
 
     name: str
     arguments: str = ""
 
 
-class ToolCall(Value):
-    """One tool call of an answer, or of the history."""
+class ToolCall(FiniteValue):
+    """One tool call of an answer, or of the history.
+
+    `type` is "function"; "incomplete" where the answer broke off before the arguments were whole: it is not run.
+    """
 
     id: str | None = None
     type: str = "function"
     function: FunctionCall
     index: int | None = None
 
+    @property
+    def whole(self) -> bool:
+        """Whether the arguments are JSON: no beginning of an object is."""
+        try:
+            parse(self.function.arguments.encode(errors="replace"))
+        except NotStrictError:
+            return False
+        return True
 
-class Message(Value):
+
+class Message(FiniteValue):
     """One message.
 
     `content` is text, a list of parts, or None (an assistant that only calls tools). `reasoning_content` is the
@@ -51,14 +66,14 @@ class Message(Value):
         return "".join(text for part in self.content if isinstance(text := part.get("text"), str))
 
 
-class FunctionCallDelta(Value):
+class FunctionCallDelta(FiniteValue):
     """A fragment of a function call."""
 
     name: str | None = None
     arguments: str | None = None
 
 
-class ToolCallDelta(Value):
+class ToolCallDelta(FiniteValue):
     """A fragment of a tool call; fragments of one call share `index`, and only the first carries `id` and the name."""
 
     index: int | None = None
@@ -67,7 +82,7 @@ class ToolCallDelta(Value):
     function: FunctionCallDelta | None = None
 
 
-class Delta(Value):
+class Delta(FiniteValue):
     """What one chunk adds to one choice."""
 
     role: str | None = None

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar
 
-from pydantic import Field
+from pydantic import Field, FiniteFloat
 
-from qonduit.request import Count, Request
+from qonduit.request import Count, Flag, Request
 from qonduit.response import Response
 from qonduit.value import Value
 
@@ -15,7 +15,7 @@ class RerankResult(Value):
     """One document's place: `index` in the list that was asked about, and how well it fits, from 0 to 1."""
 
     index: int
-    relevance_score: float
+    relevance_score: FiniteFloat
     document: Any = None
 
 
@@ -36,5 +36,5 @@ class RerankRequest(Request):
     """Texts; or for a model that takes them, mappings with "text", "image" or "video"."""
     top_n: Annotated[Count, Field(ge=1)] | None = None
     """How many results are wanted; all by default."""
-    return_documents: bool | None = None
+    return_documents: Flag | None = None
     """Whether the documents come back with the results; they do not by default."""

@@ -8,12 +8,13 @@ from typing import Any, ClassVar, Self
 
 from pydantic import ConfigDict, Field
 
+from qonduit.answer_json import parse
 from qonduit.cost import Cost
 from qonduit.errors import ProtocolError
 from qonduit.messages import Message
 from qonduit.search import Search
 from qonduit.usage import Usage
-from qonduit.value import Value
+from qonduit.value import Finite, FiniteValue, Value, trusted
 
 
 class Response(Value):
@@ -49,19 +50,17 @@ class Response(Value):
     @cached_property
     def raw(self) -> Any:
         """The provider's own JSON, parsed when first asked for; None when there is none."""
-        from pydantic_core import from_json  # noqa: PLC0415  # only who asks for raw pays for it
-
-        from qonduit.sse import decode_events  # noqa: PLC0415
+        from qonduit.sse import decode_events  # noqa: PLC0415  # only who asks for raw pays for it
 
         body = b"".join(self.content)
         if not body:
             return None
         if body.lstrip()[:1] in (b"{", b"["):
             try:
-                return from_json(body)
+                return _raw(body)
             except ValueError:  # several answers, where the request was cut
-                return [from_json(part) for part in self.content]
-        return [from_json(event.data) for event in decode_events(body) if event.data[:1] == b"{"]
+                return [_raw(part) for part in self.content]
+        return [_raw(event.data) for event in decode_events(body) if event.data[:1] == b"{"]
 
     def __eq__(self, other: object) -> bool:
         """Equal when every field is, but for the bytes of `raw` and what `parsed` reads with."""
@@ -75,7 +74,8 @@ class Response(Value):
     def replace(self, **changes: Any) -> Self:
         """A copy with `changes`, checked like a new one. Raises: pydantic.ValidationError."""
         if all(value.__class__ is _OWN.get(name) for name, value in changes.items()):
-            return self.model_copy(update=changes)  # of the very types: there is nothing to check
+            # Of the very types: there is nothing to check.
+            return trusted(type(self), {**self.__dict__, **changes}, self.__pydantic_fields_set__ | changes.keys())
         fields = {name: self.__dict__[name] for name in type(self).model_fields}
         return type(self).model_validate({**fields, **changes})
 
@@ -84,13 +84,13 @@ _OWN = {"complete": bool, "cached": bool, "cost": Cost, "warnings": tuple, "requ
 """Fields that layers annotate, with the types that need no checking."""
 
 
-class Choice(Value):
+class Choice(FiniteValue):
     """One of the answers. `finish_reason`: "stop", "length", "tool_calls", "content_filter", or the provider's word."""
 
     index: int = 0
     message: Message
     finish_reason: str | None = None
-    logprobs: dict[str, Any] | None = None
+    logprobs: dict[str, Finite] | None = None
 
 
 class ChatResponse(Response):
@@ -130,19 +130,29 @@ class ChatResponse(Response):
         return _parse(self)
 
 
+def _raw(data: bytes) -> Any:
+    """The provider's JSON as it came; halves of surrogate pairs replaced, as they are in the answer."""
+    from pydantic_core import from_json  # noqa: PLC0415  # only who asks for raw pays for it
+
+    try:
+        return from_json(data)
+    except ValueError:
+        return parse(data).value
+
+
 def _parse(response: ChatResponse) -> Any:
     from pydantic import TypeAdapter, ValidationError  # noqa: PLC0415  # only who asks for it pays for it
-    from pydantic_core import from_json  # noqa: PLC0415
 
     wanted = response.response_format
+    if isinstance(wanted, Mapping) and wanted.get("type") == "text":
+        return None
     try:
-        if isinstance(wanted, Mapping):
-            return None if wanted.get("type") == "text" else from_json(response.text)
-        return TypeAdapter(wanted).validate_json(response.text)
+        found, _ = parse(response.text.encode())
+        return found if isinstance(wanted, Mapping) else TypeAdapter(wanted).validate_json(response.text)
     except ValidationError as error:
-        found = error.errors(include_url=False, include_input=False)
-        place = ".".join(map(str, found[0]["loc"]))
-        what = f"{place + ': ' if place else ''}{found[0]['msg']}"
+        mistakes = error.errors(include_url=False, include_input=False)
+        place = ".".join(map(str, mistakes[0]["loc"]))
+        what = f"{place + ': ' if place else ''}{mistakes[0]['msg']}"
     except ValueError as error:
         what = str(error)
     cut = response.choices[0].finish_reason == "length" or not response.complete

@@ -15,10 +15,12 @@ from typing import NamedTuple
 from qonduit.errors import ProtocolError
 
 MAX_EVENT_BYTES = 16 * 1024 * 1024
+MAX_COMMENTS = 16
+"""How many comments of an event are kept, the last ones: those of a server that beats without blank lines are not."""
 
 
 class Event(NamedTuple):
-    """One event. `data` is its data lines joined by LF, `comments` the comment lines before or within it."""
+    """One event. `data` is its data lines joined by LF, `comments` the last comment lines before or within it."""
 
     data: bytes
     event: bytes = b""
@@ -29,10 +31,10 @@ class EventDecoder:
     """Fed bytes, gives events: the same ones however the bytes are cut.
 
     Events without data are dropped, as the standard says. Raises `ProtocolError` when one event grows past
-    `max_event_bytes`.
+    `max_event_bytes`, once the events before it have been given.
     """
 
-    __slots__ = ("_between", "_buffer", "_comments", "_cr", "_data", "_event", "_max", "_size", "_started")
+    __slots__ = ("_between", "_buffer", "_comments", "_cr", "_data", "_event", "_max", "_over", "_size", "_started")
 
     def __init__(self, *, max_event_bytes: int = MAX_EVENT_BYTES) -> None:
         self._buffer = b""  # an unfinished line
@@ -44,6 +46,7 @@ class EventDecoder:
         self._event = b""
         self._size = 0
         self._max = max_event_bytes
+        self._over = False  # an event has grown past the bound, which is raised next
 
     def feed(self, data: bytes) -> list[Event]:
         """The events that `data` completes."""
@@ -54,6 +57,8 @@ class EventDecoder:
         return self._split(data)
 
     def _split(self, data: bytes) -> list[Event]:
+        if self._over:
+            raise self._too_large()
         if self._cr and data:
             self._cr = False
             if data[:1] == b"\n":
@@ -77,7 +82,7 @@ class EventDecoder:
         for line in lines:
             if not line:
                 if self._size > self._max:
-                    raise self._too_large()
+                    return self._given_up(events)
                 if self._data:
                     events.append(self._dispatch())
                 else:
@@ -88,14 +93,14 @@ class EventDecoder:
             else:
                 self._field(line)
         if self._size + len(self._buffer) > self._max:
-            raise self._too_large()
+            return self._given_up(events)
         self._between = not (self._buffer or self._data or self._comments or self._event or self._cr)
         return events
 
     def end(self) -> list[Event]:
         """The event that was not closed by a blank line, if there is one."""
         line, self._buffer = self._buffer, b""
-        events = self._split(line + b"\n\n") if line else []
+        events = self._split(line + b"\n\n") if line or self._over else []
         if self._data:
             events.append(self._dispatch())
         return events
@@ -103,7 +108,7 @@ class EventDecoder:
     def _field(self, line: bytes) -> None:
         self._size += len(line)
         if line.startswith(b":"):
-            self._comments.append(line[1:])
+            self._keep(line[1:])
             return
         name, _, value = line.partition(b":")
         if name == b"event":
@@ -111,7 +116,19 @@ class EventDecoder:
         elif name == b"data":
             self._data.append(b"")
         elif line.startswith(b"HTTP_STATUS/"):
-            self._comments.append(line)  # an older gateway forgets the colon before its comment
+            self._keep(line)  # an older gateway forgets the colon before its comment
+
+    def _keep(self, comment: bytes) -> None:
+        self._comments.append(comment)
+        if len(self._comments) > MAX_COMMENTS:
+            del self._comments[0]
+
+    def _given_up(self, events: list[Event]) -> list[Event]:
+        """The events before the one that is too large; with none, that is raised now."""
+        if not events:
+            raise self._too_large()
+        self._between, self._over = False, True
+        return events
 
     def _too_large(self) -> ProtocolError:
         return ProtocolError(

@@ -19,8 +19,9 @@ from pydantic_core import PydanticSerializationError, to_json
 
 from qonduit._mistakes import describe_mistakes
 from qonduit._signature import first_paragraph, signature_of
+from qonduit.answer_json import NotStrictError, parse
 from qonduit.errors import ConfigurationError
-from qonduit.messages import Message, ToolCall
+from qonduit.messages import INCOMPLETE, Message, ToolCall
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -91,17 +92,24 @@ class Tool(Generic[P, R]):
 
     def _parse(self, call: ToolCall) -> dict[str, Any] | str:
         """The arguments in the signature's types, or what is wrong with them, for the model."""
+        if call.type == INCOMPLETE:
+            return f"The tool '{self.name}' was not run: the call broke off before its end. Call it again."
+        # Some models write nothing at all for a function without parameters.
+        text = call.function.arguments.strip() or "{}"
         try:
-            # Some models write nothing at all for a function without parameters.
-            checked = self._model.model_validate_json(call.function.arguments.strip() or "{}")
+            checked = self._model.model_validate_json(text)
+            parse(text.encode())  # what pydantic lets pass: NaN, a name that stands twice
+        except NotStrictError as error:
+            problem = f"its arguments are no JSON that can be read ({error})"
         except ValidationError as error:
             first = error.errors(include_url=False, include_input=False)[0]
             if first["type"] in {"json_invalid", "string_unicode"}:
                 problem = f"its arguments are no JSON that can be read ({first['msg']})"
             else:
                 problem = "; ".join(describe_mistakes(error, self._model))
-            return f"The tool '{self.name}' was not run: {problem}. Call it again with arguments that fit its schema."
-        return {name: getattr(checked, place) for name, place in self._fields.items()}
+        else:
+            return {name: getattr(checked, place) for name, place in self._fields.items()}
+        return f"The tool '{self.name}' was not run: {problem}. Call it again with arguments that fit its schema."
 
     def _dump(self, result: Any) -> str:
         if isinstance(result, str):

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from types import NoneType
 from typing import Annotated, Any
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
+from qonduit.answer_json import finite
 from qonduit.value import Value
 
 MAX_TOKENS = 1 << 53
@@ -36,7 +38,7 @@ class Usage(Value):
     image_tokens: Tokens | None = None
     audio_tokens: Tokens | None = None
     video_tokens: Tokens | None = None
-    raw: Mapping[str, Any] | None = Field(default=None, repr=False)
+    raw: Annotated[Mapping[str, Any], AfterValidator(finite)] | None = Field(default=None, repr=False)
 
     @property
     def prompt_tokens(self) -> int | None:
@@ -63,15 +65,29 @@ class Usage(Value):
         if not known or any(usage is None for usage in known):
             return None
         counts = {name: [usage.__dict__[name] for usage in known if usage] for name in _COUNTS}
-        fields = {name: sum(values) for name, values in counts.items() if None not in values}
+        sums = {name: sum(values) for name, values in counts.items() if None not in values}
+        fields = {name: value for name, value in sums.items() if value < MAX_TOKENS}
         return cls(**fields, raw={"requests": [usage.raw for usage in known if usage]})
 
     @model_validator(mode="before")
     @classmethod
     def _from_wire(cls, data: Any) -> Any:
-        if not isinstance(data, dict) or "raw" in data:
+        if not isinstance(data, dict) or _is_flat(data):
             return data
         return _flatten(data)
+
+
+def counted(wire: Any) -> Usage | None:
+    """The usage of a wire's usage object; None for an empty one, and for what is no object.
+
+    Raises: pydantic.ValidationError where the object holds NaN or an infinity.
+    """
+    return Usage.model_validate(_flatten(wire)) if isinstance(wire, dict) and wire else None
+
+
+def _is_flat(data: dict[str, Any]) -> bool:
+    """Whether `data` has this module's own form; a server may have a field `raw` of its own."""
+    return "raw" in data and isinstance(data["raw"], (Mapping, NoneType)) and data.keys() <= _FIELDS
 
 
 def _flatten(wire: dict[str, Any]) -> dict[str, Any]:
@@ -91,7 +107,9 @@ def _flatten(wire: dict[str, Any]) -> dict[str, Any]:
                     fields["explicit_cached_tokens" if marked and field == "cached_tokens" else field] = count
     if "total_tokens" not in fields and "input_tokens" in fields and "output_tokens" in fields:
         # Older vision models leave the total out; it is the sum by definition.
-        fields["total_tokens"] = fields["input_tokens"] + fields["output_tokens"]
+        total = fields["input_tokens"] + fields["output_tokens"]
+        if total < MAX_TOKENS:
+            fields["total_tokens"] = total
     return fields
 
 
@@ -99,6 +117,7 @@ def _is_count(value: Any) -> bool:
     return value.__class__ is int and 0 <= value < MAX_TOKENS
 
 
+_FIELDS = frozenset(Usage.model_fields)
 _COUNTS = tuple(name for name in Usage.model_fields if name != "raw")
 _NAMES = {name: name for name in _COUNTS} | {
     "prompt_tokens": "input_tokens",

@@ -6,6 +6,7 @@ Source: https://help.aliyun.com/zh/model-studio/qwen-api-via-dashscope (2026-02)
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from qonduit.embeddings import EmbeddingRequest
@@ -81,7 +82,7 @@ class NativeBuilder:
                 served_by(model, "dashscope")
                 wire = tokenizer.build(request, base_url=root, path=root, headers=self._plain)
                 warnings = (model.retirement,) if model.retirement else ()
-                return wire._replace(url=f"{self._base_url}/tokenizer", warnings=warnings)
+                return replace(wire, url=f"{self._base_url}/tokenizer", warnings=warnings)
         operation = request.operation
         raise BadRequestError(
             f"The request was not sent: provider 'dashscope' has no operation '{operation}'.", outcome="not_sent"

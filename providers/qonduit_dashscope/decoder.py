@@ -3,6 +3,8 @@
 What is its own: the status is said in an SSE comment (`:HTTP_STATUS/200`), an error is an event in a 200 stream, the
 finish_reason of a running choice is the text "null", every chunk repeats the usage so far, there is no `[DONE]`, and
 the last event may come without its blank line. Chunks repeat all text so far where `incremental_output` is false.
+
+The event that ends the answer is read a second time, strictly: money hangs on its usage.
 """
 
 from __future__ import annotations
@@ -15,13 +17,14 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import from_json
 
+from qonduit.answer_json import REPLACED, NotStrictError, error_fields, parse
 from qonduit.chunk import ChatChunk
 from qonduit.errors import APIError, ProtocolError, StreamInterruptedError
 from qonduit.request import ChatRequest
 from qonduit.retry_after import http_time
 from qonduit.search import Search
 from qonduit.sse import Event, EventDecoder
-from qonduit.usage import Usage
+from qonduit.usage import counted
 from qonduit.wire import WireResponse
 from qonduit_dashscope.envelope import said
 from qonduit_dashscope.search import search_of
@@ -85,6 +88,8 @@ class NativeDecoder:
                 break
             body = self._body(event)
             chunk = self._chunk(body)
+            if self.finished:
+                _strictly(event.data)
             if chunk is not None:
                 if not self._any:
                     self._any = True
@@ -103,22 +108,36 @@ class NativeDecoder:
         )
 
     def _body(self, event: Event) -> dict[str, Any]:
+        problem: NotStrictError | None = None
+        body: Any
         try:
             body = from_json(event.data, allow_inf_nan=False)
         except ValueError:
-            body = None
+            body, problem = self._mended(event.data)
         if event.event == b"error" or (isinstance(body, dict) and (body.get("code") or body.get("error"))):
             status = None
             for comment in event.comments:
                 if (found := _STATUS.search(comment)) is not None and found[1] != b"200":
                     status = int(found[1])
             raise self._error(status, body if isinstance(body, dict) else {}, self._any)
+        if problem is not None:
+            raise _not_strict(event.data, problem)
         if not isinstance(body, dict):
             raise ProtocolError(
                 f"An event of the stream is no JSON object ({len(event.data)} bytes); the stream was given up.",
                 outcome="unknown",
             )
         return body
+
+    def _mended(self, data: bytes) -> tuple[Any, NotStrictError | None]:
+        """The JSON of an event with halves of surrogate pairs replaced; else what of it says an error, and why."""
+        try:
+            value, replaced = parse(data)
+        except NotStrictError as problem:
+            return error_fields(data), problem
+        if replaced and REPLACED not in self.warnings:
+            self.warnings.append(REPLACED)
+        return value, None
 
     def _chunk(self, body: dict[str, Any]) -> ChatChunk | None:
         self.request_id = body.get("request_id") or self.request_id
@@ -192,8 +211,27 @@ class NativeDecoder:
         return {**extra, "index": index, "delta": delta, "finish_reason": reason}
 
     def _usage_chunk(self) -> ChatChunk:
-        usage = Usage.model_validate(self._usage) if self._usage else None
+        try:
+            usage = counted(self._usage)
+        except ValidationError:
+            raise ProtocolError(
+                "The usage of the stream holds what is no number; the stream was given up.", outcome="unknown"
+            ) from None
         return ChatChunk(id=self.request_id, model=self._model, created=self._created, usage=usage)
+
+
+def _strictly(data: bytes) -> None:
+    try:
+        parse(data)
+    except NotStrictError as problem:
+        raise _not_strict(data, problem) from None
+
+
+def _not_strict(data: bytes, problem: NotStrictError) -> ProtocolError:
+    return ProtocolError(
+        f"An event of the stream cannot be read ({len(data)} bytes): {problem}. The stream was given up.",
+        outcome="unknown",
+    )
 
 
 class _ChoiceState:

@@ -7,10 +7,12 @@ time of its own: the request id, the request's model and the `date` header stand
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from pydantic_core import from_json, to_json
 
+from qonduit.answer_json import REPLACED, NotStrictError, Parsed, check, error_fields, finite, parse, parse_vectors
 from qonduit.classification import Kind, classify
 from qonduit.embeddings import EmbeddingRequest
 from qonduit.errors import APIError, BadRequestError, ProtocolError
@@ -22,7 +24,7 @@ from qonduit.rerank import RerankRequest
 from qonduit.response import ChatResponse, Response
 from qonduit.retry_after import http_time
 from qonduit.token_count import TokenCountRequest
-from qonduit.usage import Usage
+from qonduit.usage import Usage, counted
 from qonduit.wire import WireRequest, WireResponse
 from qonduit_dashscope import embeddings, models, rerank
 from qonduit_dashscope.decoder import NativeDecoder
@@ -33,6 +35,9 @@ from qonduit_model_studio import tokenizer
 from qonduit_model_studio.errors import ERRORS, special
 from qonduit_model_studio.limits import cut
 
+_ONCE = (b'"input_tokens"', b'"output_tokens"')
+_EACH = b'"finish_reason"'
+"""Names on which money and meaning hang: an answer with one of them twice is not guessed at."""
 _TEXT_ONLY = Kind(
     BadRequestError, False, "This model takes text only: leave pictures, films, sounds and cache_control out.", 400
 )
@@ -47,17 +52,26 @@ class NativeNormalizer:
 
     def normalize(self, request: Request, response: WireResponse) -> Response:
         """The answer to the request's operation. A 200 with a code is an error."""
-        body = _json(response.content)
+        try:
+            body, replaced = _read(request, response)
+        except NotStrictError as problem:
+            fields = error_fields(response.content)
+            if fields.get("code") or fields.get("error"):
+                raise self._error_of(None, fields, response) from None
+            raise _not_an_answer(response, problem) from None
         if not isinstance(body, dict):
             raise _not_an_answer(response)
         if body.get("code") or body.get("error"):
             raise self._error_of(None, body, response)
         try:
+            answer: Response
             if isinstance(request, ChatRequest):
-                return self._chat(request, body, response)
-            return self._other(request, body, response)
+                answer = self._chat(request, body, response)
+            else:
+                answer = self._other(request, body, response)
         except (ValueError, TypeError, AttributeError, KeyError):  # pydantic's ValidationError is a ValueError
             raise _not_an_answer(response) from None
+        return answer.replace(warnings=(*answer.warnings, REPLACED)) if replaced else answer
 
     def _chat(self, request: ChatRequest, body: dict[str, Any], response: WireResponse) -> ChatResponse:
         output = body.get("output")
@@ -73,7 +87,7 @@ class NativeNormalizer:
                 "model": request.model,
                 "created": http_time(response.headers),
                 "choices": choices,
-                "usage": usage_of(body.get("usage")),
+                "usage": counted(body.get("usage")),
                 "search": search_of(output),
                 "request_id": body.get("request_id") or response.headers.get("x-request-id"),
                 "provider": "dashscope",
@@ -89,16 +103,15 @@ class NativeNormalizer:
     def _other(self, request: Request, body: dict[str, Any], response: WireResponse) -> Response:
         """The answer to an operation other than chat."""
         if isinstance(request, TokenCountRequest):
-            counted = tokenizer.read(request, body, response, "dashscope")
-            if counted is None:
+            count = tokenizer.read(request, body, response, "dashscope")
+            if count is None:
                 raise _not_an_answer(response)
-            return counted
-        usage = usage_of(body.get("usage"))
-        total = Usage.model_validate(usage).total_tokens if usage else None
+            return count
+        usage = counted(body.get("usage"))
         common = {
             "model": request.model,
             # All of what these operations count is input; the wire only says the total.
-            "usage": Usage(input_tokens=total, total_tokens=total, raw=usage) if usage else None,
+            "usage": usage and Usage(input_tokens=usage.total_tokens, total_tokens=usage.total_tokens, raw=usage.raw),
             "request_id": body.get("request_id") or response.headers.get("x-request-id"),
             "provider": "dashscope",
             "status_code": response.status,
@@ -117,8 +130,8 @@ class NativeNormalizer:
     def decoder(self, request: ChatRequest, response: WireResponse) -> NativeDecoder:
         """A decoder; an in-stream error is the error that its body and status would be on their own."""
         kind = response.headers.get("content-type", "")
-        if "html" in kind:
-            raise _not_an_answer(response)
+        if "html" in kind or "json" in kind:
+            raise _not_a_stream(response, kind)
         return NativeDecoder(
             request,
             response,
@@ -128,8 +141,7 @@ class NativeNormalizer:
 
     def error(self, response: WireResponse) -> APIError:
         """The error of an error status. Raises: Resend for the url error, with the sibling path."""
-        body = _json(response.content)
-        return self._error_of(response.status, body if isinstance(body, dict) else {}, response)
+        return self._error_of(response.status, error_fields(response.content), response)
 
     def _error_of(
         self, status: int | None, body: Mapping[str, Any], response: WireResponse, *, begun: bool = False
@@ -175,7 +187,7 @@ class NativeNormalizer:
             content["messages"] = messages
         name, word = body["model"], "multimodal" if multimodal else "text"
         return Resend(
-            wire._replace(url=url, content=to_json(body)),
+            replace(wire, url=url, content=to_json(body)),
             f"Model '{name}' is not on the path that was known for it; it was asked again as {word}.{note} "
             f'To have it asked there at once, set path = "{word}" in [models."{name}"].',
         )
@@ -230,27 +242,33 @@ def finish_reason(reason: Any, *, calling: bool) -> str | None:
     return "tool_calls" if calling and reason == "stop" else str(reason)
 
 
-def usage_of(usage: Any) -> dict[str, Any] | None:
-    """The usage object; an empty one says nothing."""
-    return usage if isinstance(usage, dict) and usage else None
-
-
 def _text(value: object) -> str | None:
     return value if isinstance(value, str) and value else None
 
 
-def _json(content: bytes) -> Any:
+def _read(request: Request, response: WireResponse) -> Parsed:
+    """The answer's JSON. An answer to a chat is read fast, and once more where there is a doubt."""
+    if isinstance(request, EmbeddingRequest):
+        return parse_vectors(response.content)
+    if not isinstance(request, ChatRequest):
+        return parse(response.content)
     try:
-        return from_json(content)
+        body = from_json(response.content, allow_inf_nan=False)
     except ValueError:
-        return None
+        return parse(response.content)
+    output = body.get("output") if isinstance(body, dict) else None
+    choices = output.get("choices") if isinstance(output, dict) else None
+    check(response.content, _ONCE, _EACH, len(choices) if isinstance(choices, list) else 1)
+    return Parsed(finite(body), replaced=False)
 
 
-def _not_an_answer(response: WireResponse) -> ProtocolError:
+def _not_an_answer(response: WireResponse, problem: NotStrictError | None = None) -> ProtocolError:
     start = response.content.lstrip()[:1]
     what = "HTML" if start == b"<" or "html" in response.headers.get("content-type", "") else "nothing"
     if start and what == "nothing":
         what = "JSON, but no answer" if start in b"{[" else "no JSON"
+        if start in b"{[" and problem is not None:
+            what = f"JSON, but no answer: {problem}"
     return ProtocolError(
         f"dashscope answered {response.status} with {what} ({len(response.content)} bytes). "
         "Is the base URL right, and does a proxy or a login page stand between?",
@@ -258,4 +276,14 @@ def _not_an_answer(response: WireResponse) -> ProtocolError:
         request_id=response.headers.get("x-request-id"),
         outcome="unknown",
         retryable=what == "nothing",
+    )
+
+
+def _not_a_stream(response: WireResponse, kind: str) -> ProtocolError:
+    return ProtocolError(
+        f"dashscope answered {response.status} with {kind.partition(';')[0]!r} in place of an event stream. "
+        "Is the base URL right, and does a proxy or a login page stand between?",
+        status_code=response.status,
+        request_id=response.headers.get("x-request-id"),
+        outcome="unknown",
     )

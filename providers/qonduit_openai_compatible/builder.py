@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from pydantic_core import to_json
 
@@ -77,4 +78,4 @@ class CompatibleBuilder:
         if request.extra_headers:
             headers = {**headers, **{name.lower(): value for name, value in request.extra_headers.items()}}
         wire = operation.build(request, self._base_url, headers)
-        return wire._replace(warnings=(*wire.warnings, *warnings)) if warnings else wire
+        return replace(wire, warnings=(*wire.warnings, *warnings)) if warnings else wire

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from pydantic_core import to_json
 
 from qonduit.embeddings import Embedding, EmbeddingRequest, EmbeddingResponse
-from qonduit.usage import Usage
+from qonduit.usage import counted
 from qonduit.wire import WireRequest, WireResponse
 
 
@@ -32,11 +32,10 @@ class Embeddings:
             rows = sorted(body["data"], key=lambda row: row["index"])
             if [row["index"] for row in rows] != list(range(len(request.input))):
                 return None  # each later text would have another's vector
-            usage = body.get("usage")
             return EmbeddingResponse(
                 data=tuple(Embedding(index=row["index"], embedding=row["embedding"]) for row in rows),
                 model=body.get("model") or request.model,
-                usage=Usage.model_validate(usage) if isinstance(usage, dict) and usage else None,
+                usage=counted(body.get("usage")),
                 request_id=response.headers.get("x-request-id") or body.get("id"),
                 provider=provider,
                 status_code=response.status,

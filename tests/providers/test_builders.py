@@ -433,6 +433,7 @@ def test_headers_of_a_profile(name: str, settings: dict[str, str], header: dict[
         assert header.items() <= headers.items()
 
 
+@pytest.mark.F10
 def test_stream_options_of_the_caller_are_kept() -> None:
     """The caller's stream options are kept, and usage is asked for even where he said no."""
     for provider in ("openai", "qwen"):

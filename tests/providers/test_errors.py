@@ -132,6 +132,7 @@ def error_of(provider: str, status: int, body: Any, headers: dict[str, str] | No
     return error
 
 
+@pytest.mark.F28
 @pytest.mark.parametrize(("provider", "status", "code", "kind", "retryable"), TABLE, ids=TABLE_IDS)
 def test_codes(provider: str, status: int, code: str, kind: type[APIError], retryable: bool) -> None:
     """Each code of the provider's own table is the error that it means."""
@@ -142,6 +143,8 @@ def test_codes(provider: str, status: int, code: str, kind: type[APIError], retr
     assert f"{provider} answered {status} ({code}): It went wrong." in str(error)
 
 
+@pytest.mark.F14
+@pytest.mark.F28
 @pytest.mark.parametrize(("status", "code", "kind", "retryable"), DASHSCOPE)
 def test_native_codes_inside_a_stream(status: int, code: str, kind: type[APIError], retryable: bool) -> None:
     """Inside a stream, whose status was 200, a native error says its status, and is then the same error."""
@@ -151,6 +154,7 @@ def test_native_codes_inside_a_stream(status: int, code: str, kind: type[APIErro
     assert caught.value.retryable == retryable
 
 
+@pytest.mark.F14
 @pytest.mark.parametrize(("status", "code", "kind", "retryable"), QWEN)
 def test_compatible_codes_inside_a_stream(status: int, code: str, kind: type[APIError], retryable: bool) -> None:
     """The compatible wire says no status inside a stream: a code that the table knows brings its own."""
@@ -166,6 +170,7 @@ def test_compatible_codes_inside_a_stream(status: int, code: str, kind: type[API
         assert error.retryable == retryable
 
 
+@pytest.mark.F17
 @pytest.mark.parametrize(
     ("status", "kind", "retryable", "outcome"),
     [
@@ -224,6 +229,8 @@ BODIES = {
 }
 
 
+@pytest.mark.F17
+@pytest.mark.F26
 @pytest.mark.parametrize("body", BODIES.values(), ids=list(BODIES))
 @pytest.mark.parametrize(
     ("status", "kind"), [(401, AuthenticationError), (429, RateLimitError), (502, InternalServerError)]
@@ -238,6 +245,7 @@ def test_bodies_of_any_shape(provider: str, body: bytes, status: int, kind: type
     assert "203.0.113.9" not in str(error)
 
 
+@pytest.mark.F29
 def test_the_text_does_not_decide(provider: str, wire: Wire) -> None:
     """A 400 whose text speaks of 503, quotas and rate limits is a 400."""
     text = "503 Service Unavailable: rate limit exceeded, Throttling, insufficient_quota, retry later"
@@ -284,6 +292,7 @@ def test_mends(provider: str, status: int, code: str, words: str) -> None:
     assert words in error_of(provider, status, WIRES[provider].error_body(code)).message
 
 
+@pytest.mark.F15
 def test_a_native_error_in_the_shape_of_openai() -> None:
     """Some gateways answer on native paths in OpenAI's shape: the code is found all the same."""
     body = {"error": {"code": "InvalidApiKey", "message": "No."}, "request_id": "r-1"}
@@ -292,6 +301,7 @@ def test_a_native_error_in_the_shape_of_openai() -> None:
     assert (error.code, error.request_id) == ("InvalidApiKey", "r-1")
 
 
+@pytest.mark.F15
 @pytest.mark.parametrize("name", ["openai", "qwen"])
 def test_a_flat_error_on_the_compatible_wire(name: str) -> None:
     """A flat error, as DashScope's gateway gives it, is read on the compatible wire too."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -161,7 +162,7 @@ class Parts:
     def refuse(self, wire: WireRequest) -> Resend | BadRequestError:
         """What a url error on `wire` comes to."""
         try:
-            error = self.normalizer.error(wire_response(dumps(URL_ERROR), 400)._replace(request=wire))
+            error = self.normalizer.error(replace(wire_response(dumps(URL_ERROR), 400), request=wire))
         except Resend as resend:
             check_generation(resend.request)
             return resend
@@ -198,7 +199,7 @@ def test_a_picture_that_is_answered_teaches_nothing_of_text() -> None:
     parts = Parts()
     picture = chat(model="nobody-knows-it", messages=[{"role": "user", "content": [IMAGE_PART]}])
     wire = parts.builder.build(picture)
-    parts.normalizer.normalize(picture, wire_response(dumps(NATIVE.answer()))._replace(request=wire))
+    parts.normalizer.normalize(picture, replace(wire_response(dumps(NATIVE.answer())), request=wire))
     assert parts.path(picture) == MULTIMODAL_PATH
     assert parts.path(chat(model="nobody-knows-it")) == TEXT_PATH
 
@@ -209,7 +210,7 @@ def test_what_was_learned_can_be_unlearned() -> None:
     for path in (TEXT_PATH, MULTIMODAL_PATH, TEXT_PATH):
         resend = parts.refuse(parts.builder.build(asked))
         assert isinstance(resend, Resend)
-        answer = wire_response(dumps(NATIVE.answer()))._replace(request=resend.request)
+        answer = replace(wire_response(dumps(NATIVE.answer())), request=resend.request)
         parts.normalizer.normalize(asked, answer)
         assert parts.path(asked) == path
 
@@ -221,5 +222,5 @@ def test_an_input_of_the_callers_own_is_asked_again_as_it_is(extra: dict[str, An
     """What extra_body puts in the place of the messages is not taken apart."""
     wire = builder("dashscope").build(chat(extra_body=extra))
     with pytest.raises(Resend) as caught:
-        normalizer("dashscope").error(wire_response(dumps(URL_ERROR), 400)._replace(request=wire))
+        normalizer("dashscope").error(replace(wire_response(dumps(URL_ERROR), 400), request=wire))
     assert caught.value.request.url.endswith(MULTIMODAL_PATH)

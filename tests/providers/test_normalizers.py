@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -367,6 +368,7 @@ def test_usage(
         assert usage.raw == said
 
 
+@pytest.mark.F44
 @pytest.mark.parametrize("usage", [None, {}], ids=["null", "empty"])
 def test_no_usage(provider: str, usage: Any) -> None:
     """Usage that says nothing is None, or has no count; never zero."""
@@ -385,6 +387,8 @@ BAD = {
 }
 
 
+@pytest.mark.F44
+@pytest.mark.F25
 @pytest.mark.parametrize("value", BAD.values(), ids=list(BAD))
 @pytest.mark.parametrize("name", ["input", "output", "total", "detail"])
 def test_a_count_that_is_no_count_is_unknown(provider: str, wire: Wire, name: str, value: Any) -> None:
@@ -405,6 +409,7 @@ def test_a_count_that_is_no_count_is_unknown(provider: str, wire: Wire, name: st
             assert response.usage.total_tokens in (None, 7)
 
 
+@pytest.mark.F44
 @pytest.mark.parametrize("usage", ["many", 7, [], [1], True], ids=str)
 def test_usage_that_is_no_object_is_unknown(provider: str, usage: Any) -> None:
     """A usage that is no object does not cost the answer."""
@@ -449,6 +454,10 @@ NOT_AN_ANSWER: dict[str, bytes] = {
 }
 
 
+@pytest.mark.F16
+@pytest.mark.F17
+@pytest.mark.F18
+@pytest.mark.F26
 @pytest.mark.parametrize("content", NOT_AN_ANSWER.values(), ids=list(NOT_AN_ANSWER))
 def test_a_200_that_is_no_answer(provider: str, content: bytes) -> None:
     """A 200 with anything but an answer is a ProtocolError that does not repeat what came."""
@@ -461,6 +470,8 @@ def test_a_200_that_is_no_answer(provider: str, content: bytes) -> None:
     assert provider in str(error)
 
 
+@pytest.mark.F15
+@pytest.mark.F16
 @pytest.mark.parametrize("status", [200, 202])
 def test_a_200_that_is_an_error(provider: str, wire: Wire, status: int) -> None:
     """A 200 whose body is an error is that error."""
@@ -473,6 +484,7 @@ def test_a_200_that_is_an_error(provider: str, wire: Wire, status: int) -> None:
     assert caught.value.request_id == REQUEST_ID
 
 
+@pytest.mark.F16
 def test_a_200_with_an_error_and_choices_null(provider: str, wire: Wire) -> None:
     """An error beside `choices: null` is the error."""
     body = {**wire.error_body("data_inspection_failed"), "choices": None, "output": None}
@@ -497,13 +509,13 @@ def test_the_url_error_asks_the_sibling_path() -> None:
             ]
         )
     )
-    response = wire_response(body, 400)._replace(request=sent)
+    response = replace(wire_response(body, 400), request=sent)
     with pytest.raises(Resend) as caught:
         normalizer("dashscope").error(response)
     other = caught.value.request
     assert other.url.endswith("/multimodal-generation/generation")
     with pytest.raises(Resend) as back:
-        normalizer("dashscope").error(wire_response(body, 400)._replace(request=other))
+        normalizer("dashscope").error(replace(wire_response(body, 400), request=other))
     assert back.value.request.url == sent.url
     assert back.value.request.content == sent.content
 

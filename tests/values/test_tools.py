@@ -258,6 +258,8 @@ MISTAKES = [
     ('{"place": "\\ud800"}', ["no JSON that can be read"]),
     ("[" * 100_000, ["no JSON that can be read"]),
     ('{"place": {"city": "a"}, "days": ' + "1" * 5000 + "}", ["no JSON that can be read"]),
+    ('{"place": {"city": "a"}, "days": 1, "days": 2}', ["no JSON that can be read", "stands twice"]),
+    ('{"place": {"city": "a"}, "days": NaN}', ["days: expected"]),
     ("null", ["expected a mapping"]),
     ("[1]", ["expected a mapping"]),
     ('{"place": "Paris"}', ["place: expected"]),
@@ -274,6 +276,8 @@ MISTAKES = [
 ]
 
 
+@pytest.mark.F25
+@pytest.mark.F26
 @pytest.mark.parametrize(("arguments", "parts"), MISTAKES)
 async def test_wrong_arguments_are_told_to_the_model(arguments: str, parts: list[str]) -> None:
     """Arguments that do not fit are no exception: the model is told field and expectation, and the function not run."""
@@ -286,6 +290,24 @@ async def test_wrong_arguments_are_told_to_the_model(arguments: str, parts: list
     assert "pydantic" not in message.text
 
 
+@pytest.mark.F25
+@pytest.mark.parametrize("number", ["NaN", "-Infinity", "1e999", '"NaN"', '"inf"'])
+async def test_a_number_that_is_none_is_not_passed_on(number: str) -> None:
+    """What pydantic would let pass as a float does not reach the function, alone or in a mapping."""
+
+    def pay(amount: float) -> None:
+        raise AssertionError(f"paid {amount}")
+
+    def note(amounts: dict[str, Any]) -> None:
+        assert amounts == {"amount": "NaN"} or amounts == {"amount": "inf"}
+
+    message = tool(pay).run(call(f'{{"amount": {number}}}'))
+    assert await tool(pay).arun(call(f'{{"amount": {number}}}')) == message
+    assert "'pay' was not run" in message.text
+    noted = tool(note).run(call(f'{{"amounts": {{"amount": {number}}}}}'))
+    assert ("'note' was not run" in noted.text) == ('"' not in number)
+
+
 KEYS = st.sampled_from(["place", "days", "unit", "note", "city", "country"])
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
@@ -294,6 +316,7 @@ JSON = st.recursive(
 )
 
 
+@pytest.mark.F26
 @given(st.text() | JSON.map(json.dumps) | st.dictionaries(KEYS, JSON).map(json.dumps))
 def test_no_arguments_raise(arguments: str) -> None:
     """Whatever a model writes is answered with a message: JSON or not, fitting or not."""

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import tracemalloc
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
+from openai._streaming import SSEDecoder
 
 from qonduit import ProtocolError
-from qonduit.sse import Event, EventDecoder, decode_events
+from qonduit.sse import MAX_COMMENTS, Event, EventDecoder, decode_events
 
 SEPARATORS = "a\u2028b\u2029c\u0085d\x0be\x0cf\x1cg"
 """What `str.splitlines` takes for line ends, and server-sent events do not."""
@@ -90,6 +93,13 @@ def transcription(body: bytes) -> list[tuple[str, str]]:
     return events
 
 
+@pytest.mark.F1
+@pytest.mark.F2
+@pytest.mark.F3
+@pytest.mark.F4
+@pytest.mark.F5
+@pytest.mark.F8
+@pytest.mark.F27
 @pytest.mark.parametrize("ending", ["\n", "\r", "\r\n"], ids=["LF", "CR", "CRLF"])
 @pytest.mark.parametrize(("text", "expected"), STREAMS.values(), ids=STREAMS)
 def test_events_do_not_depend_on_line_ends_or_cuts(text: str, expected: list[Event], ending: str) -> None:
@@ -114,6 +124,11 @@ LINES = st.one_of(
 )
 
 
+@pytest.mark.F1
+@pytest.mark.F2
+@pytest.mark.F3
+@pytest.mark.F5
+@pytest.mark.F8
 @given(
     lines=st.lists(st.tuples(LINES, st.sampled_from(["\n", "\r", "\r\n"])), max_size=12),
     tail=st.sampled_from(["", "data:x", "event:y", ":c"]),
@@ -132,6 +147,7 @@ def test_random_streams_agree_with_the_standard_however_cut(
     assert events == decode_events(body)
 
 
+@pytest.mark.F1
 @given(st.binary(max_size=60), st.lists(st.integers(0, 60), max_size=5))
 def test_random_bytes_do_not_depend_on_cuts(body: bytes, cuts: list[int]) -> None:
     """Bytes that are no text at all give the same events however they are cut."""
@@ -140,6 +156,7 @@ def test_random_bytes_do_not_depend_on_cuts(body: bytes, cuts: list[int]) -> Non
     assert decode(parts) == decode_events(body)
 
 
+@pytest.mark.F5
 @pytest.mark.parametrize("separator", ["\u2028", "\u2029", "\u0085"])
 def test_unicode_separators_inside_json_are_text(separator: str) -> None:
     """JSON that holds U+2028, U+2029 or U+0085 unescaped stays one event."""
@@ -149,6 +166,7 @@ def test_unicode_separators_inside_json_are_text(separator: str) -> None:
     assert json.loads(event.data) == value
 
 
+@pytest.mark.F2
 def test_a_crlf_cut_in_two_is_one_line_end() -> None:
     """An LF that follows a CR in a later piece belongs to it, also after empty pieces."""
     assert decode([b"data: a\r", b"", b"\ndata: b\r", b"\n", b"\r", b"\n"]) == [Event(b"a\nb")]
@@ -161,6 +179,7 @@ def test_an_event_is_given_at_its_blank_line() -> None:
     assert EventDecoder().feed(b"data: a\r\n\r") == [Event(b"a")]
 
 
+@pytest.mark.F24
 @pytest.mark.parametrize(
     "body",
     [
@@ -177,6 +196,91 @@ def test_an_event_over_the_bound_is_refused(body: bytes, size: int) -> None:
     """An event larger than the bound is a ProtocolError in whatever pieces it comes."""
     with pytest.raises(ProtocolError, match="larger than 100 bytes"):
         decode([body[i : i + size] for i in range(0, len(body), size)], max_event_bytes=100)
+
+
+BOUND = 50
+
+
+@pytest.mark.F24
+@given(
+    st.lists(
+        st.sampled_from([b"data: ab", b"data", b":c", b"event: x", b"zz", b"x" * 30, b"", b"\xff", b"\r"]), max_size=20
+    ),
+    st.lists(st.integers(0, 400), max_size=6),
+    st.sampled_from([b"\n", b"\r\n", b"\r"]),
+)
+@example([b"data: ab", b"", b"x" * 30, b"x" * 30], [], b"\n")
+@example([b"data: ab", b"", b"data: " + b"x" * 60, b"", b"data: c", b""], [], b"\n")
+def test_a_bound_does_not_depend_on_cuts(lines: list[bytes], cuts: list[int], ending: bytes) -> None:
+    """However the bytes are cut: the same events are given, and then the same refusal is raised, or none."""
+    body = ending.join(lines)
+    places = sorted(min(cut, len(body)) for cut in cuts)
+    parts = [body[start:end] for start, end in zip([0, *places], [*places, len(body)], strict=True)]
+    bytewise = [body[place : place + 1] for place in range(len(body))]
+    assert bounded(parts) == bounded([body]) == bounded(bytewise)
+
+
+def bounded(parts: list[bytes]) -> tuple[list[Event], bool]:
+    """The events of `parts` under a small bound, and whether one was over it."""
+    decoder = EventDecoder(max_event_bytes=BOUND)
+    events: list[Event] = []
+    try:
+        for part in parts:
+            events += decoder.feed(part)
+        events += decoder.end()
+    except ProtocolError:
+        return events, True
+    return events, False
+
+
+@pytest.mark.F24
+@pytest.mark.parametrize("size", [1000, 65536])
+@pytest.mark.parametrize(
+    "unit",
+    [b"data: abc\n", b"data: ab\n", b"data\n", b":\n", b":abc\n", b"event: x\n", b"x: y\n", b"x"],
+    ids=["short lines", "shorter lines", "empty lines", "beats", "comments", "names", "unknown fields", "one line"],
+)
+def test_the_memory_of_an_endless_event(unit: bytes, size: int) -> None:
+    """An event without an end takes a few times the bound at most, whatever its lines are, before it is given up."""
+    bound = 256 * 1024
+    part = (unit * size)[:size] if unit == b"x" else unit * (size // len(unit))
+    decoder = EventDecoder(max_event_bytes=bound)
+    tracemalloc.start()
+    try:
+        with pytest.raises(ProtocolError, match=f"larger than {bound} bytes"):
+            any(map(decoder.feed, itertools.repeat(part, 10 * bound // len(part))))
+        assert tracemalloc.get_traced_memory()[1] < 10 * bound
+    finally:
+        tracemalloc.stop()
+
+
+def test_only_the_last_comments_of_an_event_are_kept() -> None:
+    """A server that beats without blank lines does not fill the memory, and what it says last is kept."""
+    beats = b": beat\n" * 1000
+    (event,) = decode_events(beats + b":HTTP_STATUS/429\nevent:error\ndata:{}\n\n")
+    assert len(event.comments) == MAX_COMMENTS
+    assert event.comments[-1] == b"HTTP_STATUS/429"
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(
+                ["data: a", "data:b", "data:  c ", ": hi", "event: x", "event:y", "", "", "data: \u2028é🌍", "z: 1"]
+            ),
+            st.sampled_from(["\n", "\r", "\r\n"]),
+        ),
+        max_size=12,
+    ),
+    st.data(),
+)
+def test_events_agree_with_openais_own_decoder(lines: list[tuple[str, str]], data: st.DataObject) -> None:
+    """Where both mean to do the same, on events with data that a blank line closes, the SDK's decoder agrees."""
+    body = ("".join(map("".join, lines)) + "\n\n").encode()
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(body)), max_size=8)))
+    parts = [body[start:end] for start, end in zip([0, *cuts], [*cuts, len(body)], strict=True)]
+    theirs = [(event.event or "", event.data) for event in SSEDecoder().iter_bytes(iter(parts)) if event.data]
+    assert [(event.event.decode(), event.data.decode()) for event in decode(parts)] == theirs
 
 
 def test_many_events_under_the_bound_pass() -> None:

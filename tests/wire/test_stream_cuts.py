@@ -335,6 +335,8 @@ def what_was_said(decoded: Decoded) -> list[tuple[str | None, str | None, list[d
     return choices
 
 
+@pytest.mark.F9
+@pytest.mark.F10
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 def test_a_stream_says_what_it_says(case: Case) -> None:
     """Text, thinking, tool calls, finish reasons and usage come out whole."""
@@ -347,6 +349,7 @@ def test_a_stream_says_what_it_says(case: Case) -> None:
     assert decoded.finished_early
 
 
+@pytest.mark.F10
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 def test_only_the_usage_chunk_has_no_choices_of_its_own(case: Case) -> None:
     """Whatever the wire repeats, only the usage chunk and empty ones have no choice."""
@@ -356,6 +359,7 @@ def test_only_the_usage_chunk_has_no_choices_of_its_own(case: Case) -> None:
     assert all(not chunk.choices for chunk in with_usage)
 
 
+@pytest.mark.F1
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 def test_chunks_do_not_depend_on_cuts(case: Case) -> None:
     """The chunks are the same whole, byte by byte, in pieces of any size, and cut at each single place."""
@@ -368,6 +372,8 @@ def test_chunks_do_not_depend_on_cuts(case: Case) -> None:
         assert len(decoded.chunks) == len(whole.chunks)
 
 
+@pytest.mark.F1
+@pytest.mark.F2
 @settings(max_examples=30, deadline=None)
 @given(data=st.data())
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
@@ -381,6 +387,8 @@ def test_random_cuts_and_line_ends(case: Case, ending: bytes, data: st.DataObjec
     assert decode_stream(case.provider, parts, **case.request).said() == whole.said()
 
 
+@pytest.mark.F11
+@pytest.mark.F12
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 def test_a_stream_cut_off_is_never_a_wrong_answer(case: Case) -> None:
     """Every prefix is an interruption, or the whole answer; usage may be missing, never wrong."""
@@ -407,6 +415,7 @@ def test_the_last_event_needs_no_blank_line(case: Case) -> None:
         assert decode_stream(case.provider, [case.body[:-lost]], **case.request).said() == whole.said()
 
 
+@pytest.mark.F69
 @pytest.mark.parametrize(
     "name", ["compatible tool calls", "native tool calls", "native, cumulative thinking and calls"]
 )

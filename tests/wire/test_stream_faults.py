@@ -94,6 +94,10 @@ NATIVE_ERRORS: dict[str, tuple[bytes, type[APIError], int | None, bool]] = {
 }
 
 
+@pytest.mark.F14
+@pytest.mark.F15
+@pytest.mark.F27
+@pytest.mark.F28
 @pytest.mark.parametrize("begun", [False, True], ids=["first", "after a chunk"])
 @pytest.mark.parametrize("closed", [True, False], ids=["closed", "without its blank line"])
 @pytest.mark.parametrize(("event", "kind", "status", "retryable"), NATIVE_ERRORS.values(), ids=list(NATIVE_ERRORS))
@@ -146,6 +150,8 @@ COMPATIBLE_ERRORS: dict[str, tuple[Any, type[APIError], int | None, str | None]]
 }
 
 
+@pytest.mark.F14
+@pytest.mark.F15
 @pytest.mark.parametrize("done", [b"", DONE], ids=["", "[DONE]"])
 @pytest.mark.parametrize("begun", [False, True], ids=["first", "after a chunk"])
 @pytest.mark.parametrize(("body", "kind", "status", "code"), COMPATIBLE_ERRORS.values(), ids=list(COMPATIBLE_ERRORS))
@@ -162,6 +168,8 @@ def test_compatible_error_events(
         assert caught.value.request_id == REQUEST_ID
 
 
+@pytest.mark.F14
+@pytest.mark.F28
 def test_an_event_after_an_error_does_not_hide_it(wire: Wire, provider: str) -> None:
     """An error is raised even where the finish reason comes in the same bytes, after it."""
     body = wire.stream_error(400, "DataInspectionFailed") + b"".join(wire.events())
@@ -182,6 +190,8 @@ NONSENSE = {
 }
 
 
+@pytest.mark.F7
+@pytest.mark.F26
 @pytest.mark.parametrize("begun", [False, True], ids=["first", "after a chunk"])
 @pytest.mark.parametrize("data", NONSENSE.values(), ids=list(NONSENSE))
 def test_nonsense_is_a_protocol_error(wire: Wire, provider: str, data: bytes, begun: bool) -> None:
@@ -248,6 +258,8 @@ def test_json_of_the_wrong_shape_is_a_protocol_error(
         decode_stream(provider, [b"data: " + data + b"\n\n"], **extra)
 
 
+@pytest.mark.F11
+@pytest.mark.F18
 def test_a_stream_without_events(wire: Wire, provider: str) -> None:
     """A stream that ends before its first event may be tried again; one that ends after it may not."""
     for body in (b"", b": keep-alive\n\n", b"<html></html>", b'{"error": {}}'):
@@ -259,6 +271,7 @@ def test_a_stream_without_events(wire: Wire, provider: str) -> None:
     assert not caught.value.retryable
 
 
+@pytest.mark.F11
 def test_only_one_of_two_choices_ended(wire: Wire, provider: str) -> None:
     """With n=2 a stream is whole when both choices have ended, not one."""
     body = b"".join(event for event in wire.events() if b"[DONE]" not in event)
@@ -267,6 +280,7 @@ def test_only_one_of_two_choices_ended(wire: Wire, provider: str) -> None:
     assert decode_stream(provider, [body]).response.text == "hello"
 
 
+@pytest.mark.F12
 def test_done_without_a_finish_reason(wire: Wire, provider: str) -> None:
     """[DONE] without a finish_reason ends the answer, with a warning and an unknown reason."""
     decoded = decode_stream(provider, [wire.piece("a") + DONE])
@@ -275,6 +289,7 @@ def test_done_without_a_finish_reason(wire: Wire, provider: str) -> None:
     assert len(decoded.response.warnings) == 1
 
 
+@pytest.mark.F18
 def test_done_and_nothing_else_is_no_answer(wire: Wire, provider: str) -> None:
     """A stream that is nothing but its end mark holds no answer."""
     for body in (DONE, wire.event({"choices": [], "output": {}, "usage": {}}) + DONE):
@@ -283,12 +298,16 @@ def test_done_and_nothing_else_is_no_answer(wire: Wire, provider: str) -> None:
         assert caught.value.retryable
 
 
+@pytest.mark.F13
 def test_the_end_mark_ends_reading(wire: Wire, provider: str) -> None:
     """What comes after the end mark is not read, however wrong it is."""
     decoded = decode_stream(provider, [b"".join(wire.events()) + b"data: nonsense\n\n"])
     assert decoded.response.text == "hello"
 
 
+@pytest.mark.F6
+@pytest.mark.F17
+@pytest.mark.F18
 @pytest.mark.parametrize(
     ("kind", "raises"),
     [
@@ -394,6 +413,7 @@ FRAGMENTS: dict[str, tuple[list[dict[str, Any]], list[tuple[str | None, str, str
 }
 
 
+@pytest.mark.F69
 @pytest.mark.parametrize(("fragments", "expected"), FRAGMENTS.values(), ids=list(FRAGMENTS))
 def test_fragments_of_tool_calls(
     wire: Wire,
@@ -422,6 +442,7 @@ def test_fragments_of_tool_calls(
     assert [call.index for call in calls] == list(range(len(expected)))
 
 
+@pytest.mark.F70
 def test_the_first_finish_reason_wins(wire: Wire, provider: str) -> None:
     """A second finish_reason of one choice changes nothing."""
     first = [event for event in wire.events(["a"], finish_reason="length") if b"[DONE]" not in event]
