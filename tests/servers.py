@@ -6,8 +6,8 @@
         assert server.requests[0].json["model"] == "m"
 
 The script is a list with one reply a request, in the order of arrival, or a function from the request to its reply. A
-reply is bytes, or steps: bytes to send, a `threading.Event` to wait for, or one of `CLOSE`, `RESET`, `HANG`, `Pause`.
-After its last step the connection waits for the next request, as HTTP's keep-alive does.
+reply is bytes, or steps: bytes to send, a `threading.Event` to wait for, or one of `CLOSE`, `RESET`, `HANG`, `Pause`,
+`Drip`. After its last step the connection waits for the next request, as HTTP's keep-alive does.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import contextlib
 import json
 import select
 import socket
+import ssl
 import struct
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -51,7 +52,15 @@ class Pause:
     seconds: float
 
 
-Step: TypeAlias = bytes | threading.Event | End | Pause
+@dataclass(frozen=True)
+class Drip:
+    """Say `data` byte by byte, evenly over `seconds`, or until the client closes."""
+
+    data: bytes
+    seconds: float
+
+
+Step: TypeAlias = bytes | threading.Event | End | Pause | Drip
 Reply: TypeAlias = bytes | Iterable[Step]
 
 
@@ -72,10 +81,21 @@ class Request:
 
 
 class ScriptedServer:
-    """The server; a context manager. Requests beyond the script are answered by 599, which no test expects."""
+    """The server; a context manager. Requests beyond the script are answered by 599, which no test expects.
 
-    def __init__(self, script: Sequence[Reply] | Callable[[Request], Reply]) -> None:
+    `greeting` is played on every connection before its first request is read; `context` puts TLS on them.
+    """
+
+    def __init__(
+        self,
+        script: Sequence[Reply] | Callable[[Request], Reply],
+        *,
+        greeting: Sequence[Step] = (),
+        context: ssl.SSLContext | None = None,
+    ) -> None:
         self._script = script
+        self._greeting = greeting
+        self._context = context
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=512)
         self._changed = threading.Condition()
         self._sockets: dict[int, socket.socket] = {}
@@ -83,7 +103,8 @@ class ScriptedServer:
         self._stopping = False
         self.connections = 0
         self.requests: list[Request] = []
-        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        self.port: int = self._listener.getsockname()[1]
+        self.url = f"{'http' if context is None else 'https'}://127.0.0.1:{self.port}"
 
     @property
     def open_connections(self) -> int:
@@ -99,6 +120,11 @@ class ScriptedServer:
         """Wait until `count` requests have come."""
         with self._changed:
             return self._changed.wait_for(lambda: len(self.requests) >= count, PATIENCE)
+
+    def wait_connections(self, count: int) -> bool:
+        """Wait until `count` connections have been accepted."""
+        with self._changed:
+            return self._changed.wait_for(lambda: self.connections >= count, PATIENCE)
 
     def drop_connections(self) -> None:
         """Close every open connection in order, as a server does with idle ones."""
@@ -147,6 +173,12 @@ class ScriptedServer:
 
     def _serve(self, sock: socket.socket, number: int) -> None:
         try:
+            if self._context is not None:
+                sock = self._context.wrap_socket(sock, server_side=True)
+                with self._changed:
+                    self._sockets[number] = sock
+            if not self._play(sock, self._greeting):
+                return
             buffer = bytearray()
             while (request := _read_request(sock, buffer, number)) is not None:
                 with self._changed:
@@ -183,6 +215,11 @@ class ScriptedServer:
                 case Pause():
                     if select.select([sock], [], [], step.seconds)[0]:
                         return False
+                case Drip():
+                    for place in range(len(step.data)):
+                        sock.sendall(step.data[place : place + 1])
+                        if select.select([sock], [], [], step.seconds / len(step.data))[0]:
+                            return False
                 case End.CLOSE:
                     return False
                 case End.RESET:

@@ -13,16 +13,22 @@ import importlib
 import os
 import ssl
 import threading
-import weakref
+import time
 from types import ModuleType
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from qonduit._failures import bare, explain
+from qonduit._forks import INHERITED, forget_in_children
 from qonduit._http_stream import HttpStream
-from qonduit._httpx import HttpxBody, check_client, http_library, proxied_transport, request_of
+from qonduit._httptools_answer import new_enough
+from qonduit._httpx import HttpxBody, check_client, http_library, request_of
+from qonduit._proxied import POOL_SECONDS, AsyncProxied, SyncProxied, transport_through
+from qonduit._proxies import environment_proxy
 from qonduit._stack import AsyncStack, RawHeaders, SyncStack, Target
+from qonduit.classification import shown
 from qonduit.errors import (
+    APITimeoutError,
     BadRequestError,
     ConfigurationError,
     ProtocolError,
@@ -36,12 +42,13 @@ USER_AGENT = b"qonduit/0.1.0"
 
 @functools.cache
 def library(name: str) -> ModuleType:
-    """Import httpx or httpx2, httpcore or httpcore2. Raises: ConfigurationError when it is not installed."""
+    """Import httpx or httpx2, httpcore or httpcore2, or httptools. Raises: ConfigurationError without it."""
     try:
         return importlib.import_module(name)
     except ImportError:
+        extra = "httptools" if name == "httptools" else "httpx2"
         raise ConfigurationError(
-            f'http_library = "httpx2", but {name} is not installed: pip install "qonduit[httpx2]".'
+            f'http_library = "{extra}", but {name} is not installed: pip install "qonduit[{extra}]".'
         ) from None
 
 
@@ -59,21 +66,24 @@ class HttpTransport:
     def __init__(self, profile: Profile, http_client: Any = None) -> None:
         self._profile = profile
         self._client = http_client
-        self._httpx_name = (http_client is not None and http_library(http_client)) or profile.http_library
+        second = profile.http_library == "httpx2"
+        self._core_name = "httpcore2" if second else "httpcore"
+        self._httpx_name = (http_client is not None and http_library(http_client)) or ("httpx2" if second else "httpx")
         self._templates: dict[str, _Template] = {}
         self._lock = threading.Lock()
         self._sync: SyncStack | None = None
-        self._async: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, AsyncStack] = weakref.WeakKeyDictionary()
-        self._proxied: Any = None
-        self._async_proxied: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Any] = weakref.WeakKeyDictionary()
+        self._async: dict[asyncio.AbstractEventLoop, AsyncStack] = {}
+        self._proxied: SyncProxied | None = None
+        self._async_proxied: dict[asyncio.AbstractEventLoop, AsyncProxied] = {}
         self._context: ssl.SSLContext | None = None
+        forget_in_children(self)
 
     # What a request becomes, and what an answer means: the same for sync and async.
 
     def _template(self, url: str) -> _Template:
         template = self._templates.get(url)
         if template is None:
-            core = library("httpcore" if self._profile.http_library == "httpx" else "httpcore2")
+            core = library(self._core_name)
             core_url = core.URL(url)
             host = urlsplit(url).netloc.encode("ascii")
             headers = [(b"host", host), (b"user-agent", USER_AGENT), (b"accept-encoding", b"identity")]
@@ -95,7 +105,9 @@ class HttpTransport:
     def _httpx_request(self, template: _Template, wire: WireRequest, deadline: float | None) -> Any:
         headers = self._headers(template, wire)
         httpx = library(self._httpx_name)
-        return request_of(httpx, wire.method, wire.url, headers, wire.content, self._profile.connect_timeout, deadline)
+        connect = self._profile.connect_timeout
+        pool = POOL_SECONDS if self._client is None else None
+        return request_of(httpx, wire.method, wire.url, headers, wire.content, connect, deadline, pool)
 
     def _opened(self, wire: WireRequest, status: int, pairs: RawHeaders, body: Any) -> HttpStream:
         return HttpStream(wire, self._profile, status, Headers(pairs), body)
@@ -106,8 +118,8 @@ class HttpTransport:
         encoding = stream.headers.get("content-encoding", "identity")
         if encoding.strip().lower() not in {"", "identity"}:
             raise ProtocolError(
-                f"The answer is compressed ({encoding[:20]!r}) though that was not asked for: a proxy on the way does "
-                "it. Switch that off, or use another base_url.",
+                f"The answer is compressed ('{shown(encoding, 20)}') though that was not asked for: a proxy on the way "
+                "does it. Switch that off, or use another base_url.",
                 status_code=stream.status,
                 outcome="unknown",
             )
@@ -134,12 +146,13 @@ class HttpTransport:
         if self._client is not None:
             check_client(self._client, "Client", "AsyncClient")
             response = self._client.send(request, stream=True, follow_redirects=False)
+            body = HttpxBody(response)
         else:
             if self._proxied is None:
                 with self._lock:
-                    self._proxied = self._proxied or self._proxied_transport(template, asynchronous=False)
-            response = self._proxied.handle_request(request)
-        return self._opened(wire, response.status_code, response.headers.raw, HttpxBody(response))
+                    self._proxied = self._proxied or self._through(SyncProxied, template)
+            response, body = self._proxied.open(request, deadline)
+        return self._opened(wire, response.status_code, response.headers.raw, body)
 
     def stream(self, wire: WireRequest, deadline: float | None) -> HttpStream:
         """See `qonduit.parts.Transport`."""
@@ -164,7 +177,7 @@ class HttpTransport:
         size = 0
         try:
             for part in stream.body:
-                size = _bounded(size + len(part))
+                size = _bounded(size + len(part), deadline)
                 parts.append(part)
             content = parts[0] if len(parts) == 1 else b"".join(parts)
             return WireResponse(stream.status, stream.headers, content, wire)
@@ -184,8 +197,15 @@ class HttpTransport:
         proxied, self._proxied = self._proxied, None
         if proxied is not None:
             proxied.close()
-        for loop in list(self._async):
-            self._async.pop(loop).close()
+        with self._lock:
+            stacks, proxied_by_loop = list(self._async.values()), list(self._async_proxied.items())
+            self._async.clear()
+            self._async_proxied.clear()
+        for one in stacks:
+            one.close()
+        for loop, one_proxied in proxied_by_loop:
+            if loop.is_running():
+                asyncio.run_coroutine_threadsafe(one_proxied.aclose(), loop)
 
     # Async
 
@@ -195,7 +215,8 @@ class HttpTransport:
             loop = asyncio.get_running_loop()
             stack = self._async.get(loop)
             if stack is None:
-                stack = self._async[loop] = self._stack(AsyncStack)
+                stack = self._stack(AsyncStack)
+                self._arrive(self._async, stack)
             headers = self._headers(template, wire)
             opened = await stack.open(wire.method, template.target, headers, wire.content, deadline)
             return self._opened(wire, *opened)
@@ -203,13 +224,26 @@ class HttpTransport:
         if self._client is not None:
             check_client(self._client, "AsyncClient", "Client")
             response = await self._client.send(request, stream=True, follow_redirects=False)
+            body = HttpxBody(response)
         else:
             loop = asyncio.get_running_loop()
-            transport = self._async_proxied.get(loop)
-            if transport is None:
-                transport = self._async_proxied[loop] = self._proxied_transport(template, asynchronous=True)
-            response = await transport.handle_async_request(request)
-        return self._opened(wire, response.status_code, response.headers.raw, HttpxBody(response))
+            proxied = self._async_proxied.get(loop)
+            if proxied is None:
+                proxied = self._through(AsyncProxied, template)
+                self._arrive(self._async_proxied, proxied)
+            response, body = await proxied.open(request, deadline)
+        return self._opened(wire, response.status_code, response.headers.raw, body)
+
+    def _arrive(self, carriers: dict[asyncio.AbstractEventLoop, Any], new: Any) -> None:
+        """Keep what carries the calls of this loop, and let go of what carried those of loops that are closed."""
+        with self._lock:
+            carriers[asyncio.get_running_loop()] = new
+            gone = [self._async.pop(old) for old in list(self._async) if old.is_closed()]
+            for old in list(self._async_proxied):
+                if old.is_closed():
+                    del self._async_proxied[old]
+        for stack in gone:
+            stack.close()
 
     async def astream(self, wire: WireRequest, deadline: float | None) -> HttpStream:
         """See `qonduit.parts.Transport`."""
@@ -234,7 +268,7 @@ class HttpTransport:
         size = 0
         try:
             async for part in stream.body:
-                size = _bounded(size + len(part))
+                size = _bounded(size + len(part), deadline)
                 parts.append(part)
             content = parts[0] if len(parts) == 1 else b"".join(parts)
             return WireResponse(stream.status, stream.headers, content, wire)
@@ -245,6 +279,12 @@ class HttpTransport:
         finally:
             await stream.body.aclose()
         raise failure
+
+    def forget(self) -> None:
+        """In a forked child: no loop of the parent's runs here, and no thread of its holds the lock."""
+        INHERITED.append((self._async, self._async_proxied))
+        self._async, self._async_proxied = {}, {}
+        self._lock = threading.Lock()
 
     async def aclose(self) -> None:
         """Close the connections of every loop, and sync ones. Idempotent."""
@@ -257,34 +297,27 @@ class HttpTransport:
     # Making what carries
 
     def _stack(self, kind: type[Any]) -> Any:
-        core = library("httpcore" if self._profile.http_library == "httpx" else "httpcore2")
-        return kind(core, self._ssl_context, self._profile.max_connections)
+        httptools = new_enough(library("httptools")) if self._profile.http_library == "httptools" else None
+        return kind(library(self._core_name), self._ssl_context, self._profile.max_connections, httptools)
 
-    def _proxied_transport(self, template: _Template, *, asynchronous: bool) -> Any:
+    def _through(self, kind: type[Any], template: _Template) -> Any:
         assert template.proxy is not None
-        return proxied_transport(
-            library(self._httpx_name),
+        httpx, limit = library(self._httpx_name), self._profile.max_connections
+        make = functools.partial(
+            transport_through,
+            httpx,
             template.proxy,
-            asynchronous=asynchronous,
-            limit=self._profile.max_connections,
+            asynchronous=kind is AsyncProxied,
+            limit=limit,
             context=self._ssl_context(),
         )
+        return kind(httpx, make, limit)
 
     def _proxy(self, url: str) -> str | None:
-        """The proxy for `url`: the profile's, or the environment's but for NO_PROXY."""
+        """The proxy for `url`: the profile's, or the environment's."""
         if self._profile.proxy is not None:
             return self._profile.proxy.get_secret_value()
-        if not self._profile.trust_env or not any(
-            name.lower() in {"http_proxy", "https_proxy", "all_proxy"} for name in os.environ
-        ):
-            return None
-        import urllib.request  # noqa: PLC0415  # only who has a proxy pays for it
-
-        parts = urlsplit(url)
-        if parts.hostname is None or urllib.request.proxy_bypass(parts.netloc):
-            return None
-        proxies = urllib.request.getproxies()
-        return proxies.get(parts.scheme) or proxies.get("all")
+        return environment_proxy(url) if self._profile.trust_env else None
 
     def _ssl_context(self) -> ssl.SSLContext:
         """One context for all connections: certifi's authorities, or those of SSL_CERT_FILE and SSL_CERT_DIR."""
@@ -311,7 +344,10 @@ class HttpTransport:
         raise TypeError("A transport is not pickled. Build the client where it is used.")
 
 
-def _bounded(size: int) -> int:
+def _bounded(size: int, deadline: float | None) -> int:
+    """`size`, while neither it nor the time is too much: a client that was handed in limits each read by itself."""
     if size > MAX_BODY_BYTES:
         raise ProtocolError(f"The answer is larger than {MAX_BODY_BYTES} bytes; it was given up.", outcome="unknown")
+    if deadline is not None and time.monotonic() >= deadline:
+        raise APITimeoutError("The answer did not end in time.", outcome="unknown", retryable=True)
     return size

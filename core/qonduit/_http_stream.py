@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import threading
 import time
 from typing import Any
 
 from qonduit._failures import explain
-from qonduit.errors import APIConnectionError
+from qonduit.errors import APIError
 from qonduit.profile import Profile
 from qonduit.wire import Headers, WireRequest
 
@@ -21,7 +23,8 @@ class HttpStream:
 
     Servers send each event as a chunk of its own, and httpcore gives each chunk by itself, though one read of the
     connection may have brought many. So what one read brought is given together, up to
-    `TOGETHER` chunks; `_start` is where the data of the next one begins in the bytes of that read.
+    `TOGETHER` chunks; `_start` is where the data of the next one begins in the bytes of that read. A body of
+    `whole_reads` does so by itself.
     """
 
     __slots__ = (
@@ -61,7 +64,7 @@ class HttpStream:
         Where that cannot be seen the answer is no, and the rest is given by the next read.
         """
         link = self._link
-        if link is None:
+        if link is None or self.body.whole_reads:
             return False
         latest: bytes = link.latest
         start = self._start if self._start >= 0 else self._first()
@@ -119,24 +122,58 @@ class HttpStream:
 
     def finish(self, deadline: float) -> None:
         """Read the little that is left and give the connection back; close it when that fails."""
-        with contextlib.suppress(APIConnectionError):
-            while self.read(deadline) and time.monotonic() < deadline:
-                pass
+        # httpx was told at the beginning how long each read may take: far longer than these few bytes are worth.
+        timer = None if self._link is not None else threading.Timer(deadline - time.monotonic(), self.body.interrupt)
+        if timer is not None:
+            timer.daemon = True
+            timer.start()
+        try:
+            with contextlib.suppress(APIError):
+                while self.read(deadline) and time.monotonic() < deadline:
+                    pass
+        finally:
+            if timer is not None:
+                timer.cancel()
         self.body.close()
 
     async def afinish(self, deadline: float) -> None:
         """`finish`, async."""
-        with contextlib.suppress(APIConnectionError):
-            while await self.aread(deadline) and time.monotonic() < deadline:
-                pass
+        timer = None
+        if self._link is None:
+            timer = asyncio.get_running_loop().call_later(deadline - time.monotonic(), self.body.interrupt)
+        try:
+            with contextlib.suppress(APIError):
+                while await self.aread(deadline) and time.monotonic() < deadline:
+                    pass
+        finally:
+            if timer is not None:
+                timer.cancel()
         await self.body.aclose()
+        await self._leave()
 
     def close(self) -> None:
         """Drop the answer and its connection. Idempotent."""
         self.body.abort()
+
+    def interrupt(self) -> None:
+        """End a `read` that is under way, from another thread, or an `aread`, from another task."""
+        self.body.interrupt()
+
+    def drop(self) -> None:
+        """`close`, by the garbage collector; httpx cannot do without I/O, which the client's next call does."""
+        if self._link is not None:
+            self.body.drop()
 
     async def aclose(self) -> None:
         """`close`, async."""
         if self._link is None:
             await self.body.aclose()
         self.body.abort()
+        await self._leave()
+
+    async def _leave(self) -> None:
+        """End the generator that was read from; left to the garbage collector it would be a task of the loop."""
+        end = getattr(self._iterator, "aclose", None)
+        if end is not None:
+            with contextlib.suppress(RuntimeError):  # it is being read
+                await end()

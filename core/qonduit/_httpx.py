@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import socket
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
-from urllib.parse import urlsplit
 
 from qonduit.errors import ConfigurationError
 
@@ -28,46 +29,37 @@ def check_client(client: Any, expected: str, other: str) -> None:
         )
 
 
-def proxied_transport(httpx: Any, proxy: str, *, asynchronous: bool, limit: int, context: Any) -> Any:
-    """httpx's own transport through a proxy. Raises: ConfigurationError; the proxy's password is not shown."""
-    kind = httpx.AsyncHTTPTransport if asynchronous else httpx.HTTPTransport
-    try:
-        return kind(proxy=proxy, trust_env=False, limits=httpx.Limits(max_connections=limit), verify=context)
-    except (ImportError, ValueError) as error:
-        raise ConfigurationError(
-            f"The proxy cannot be used ({urlsplit(proxy).scheme}://…): {type(error).__name__}. A socks proxy needs "
-            "'pip install \"httpx[socks]\"'; to ignore the environment's proxies set trust_env = false."
-        ) from None
-
-
 def request_of(
-    httpx: Any, method: str, url: str, headers: Any, content: bytes, connect_timeout: float, deadline: float | None
+    httpx: Any,
+    method: str,
+    url: str,
+    headers: Any,
+    content: bytes,
+    connect_timeout: float,
+    deadline: float | None,
+    pool_timeout: float | None = None,
 ) -> Any:
     """An httpx request; each of its operations may take what is left until `deadline`."""
     remaining = None if deadline is None else max(deadline - time.monotonic(), 0.001)
+    timeouts = {
+        "connect": connect_timeout if remaining is None else min(connect_timeout, remaining),
+        "read": remaining,
+        "write": remaining,
+        "pool": remaining if pool_timeout is None else min(pool_timeout, remaining or pool_timeout),
+    }
     return httpx.Request(
-        method,
-        url,
-        headers=headers,
-        stream=httpx.ByteStream(content),
-        extensions={
-            "timeout": {
-                "connect": connect_timeout if remaining is None else min(connect_timeout, remaining),
-                "read": remaining,
-                "write": remaining,
-                "pool": remaining,
-            }
-        },
+        method, url, headers=headers, stream=httpx.ByteStream(content), extensions={"timeout": timeouts}
     )
 
 
 class HttpxBody:
-    """The body of an httpx response, as it comes from the wire."""
+    """The body of an httpx response, as it comes from the wire. `release` is called once, when it is closed."""
 
     link = None
 
-    def __init__(self, response: Any) -> None:
+    def __init__(self, response: Any, release: Callable[[], None] | None = None) -> None:
         self._response = response
+        self._release = release
 
     def __iter__(self) -> Iterator[bytes]:
         """The bytes as they come."""
@@ -79,13 +71,37 @@ class HttpxBody:
 
     def close(self) -> None:
         """Close."""
-        self._response.close()
+        try:
+            self._response.close()
+        finally:
+            self._released()
 
     async def aclose(self) -> None:
         """Close."""
-        await self._response.aclose()
+        try:
+            await self._response.aclose()
+        finally:
+            self._released()
 
     def abort(self) -> None:
         """Close, as far as that goes without I/O: an async response whose loop is gone has nothing left to close."""
-        if hasattr(self._response.stream, "close"):
-            self._response.close()
+        try:
+            if hasattr(self._response.stream, "close"):
+                self._response.close()
+        finally:
+            self._released()
+
+    def interrupt(self) -> None:
+        """End a read that is under way, in another thread as well; closing is left to who reads."""
+        network = self._response.extensions.get("network_stream")
+        sock = None if network is None else network.get_extra_info("socket")
+        with contextlib.suppress(OSError):
+            if isinstance(sock, socket.socket):
+                socket.socket.shutdown(sock, socket.SHUT_RDWR)  # SSLSocket's own would take the reader's TLS away
+            elif sock is not None:
+                sock.shutdown(socket.SHUT_RDWR)
+
+    def _released(self) -> None:
+        release, self._release = self._release, None
+        if release is not None:
+            release()

@@ -8,6 +8,7 @@ is left of it. A count of the bytes read tells a connection that died idle from 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import select
 import socket
 import ssl
@@ -15,6 +16,8 @@ import time
 from collections.abc import Iterable
 from types import ModuleType
 from typing import Any
+
+from qonduit._forks import INHERITED
 
 HIGH_WATER = 1 << 18
 """Bytes waiting to be read at which an async connection stops reading from its socket."""
@@ -50,6 +53,17 @@ class Link:
         if self.stream is not None:
             self.stream.abort()
 
+    def interrupt(self) -> None:
+        """End a read that is under way, in another thread as well; closing is left to who reads."""
+        if self.stream is not None:
+            self.stream.interrupt()
+
+    def disown(self) -> None:
+        """In a forked child: leave the parent's connection as it is, whatever is still done here."""
+        stream, self.stream = self.stream, None
+        if stream is not None:
+            stream.disown()
+
 
 class SyncBackend:
     """Opens blocking sockets."""
@@ -67,8 +81,11 @@ class SyncBackend:
     ) -> SyncStream:
         """Connect. Raises httpcore's ConnectTimeout and ConnectError."""
         link = self._link
+        remaining = link.remaining(timeout)
+        if remaining == 0.0:  # to a socket, this would mean that nothing may block
+            raise link.httpcore.ConnectTimeout("the time was up")
         try:
-            sock = socket.create_connection((host, port), link.remaining(timeout))
+            sock = socket.create_connection((host, port), remaining)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         except TimeoutError as error:
             raise link.httpcore.ConnectTimeout(str(error)) from error
@@ -137,13 +154,28 @@ class SyncStream:
 
     abort = close
 
+    def interrupt(self) -> None:
+        """Shut the socket down: a reader sees the end. Its number stays taken, so that no read can meet another's."""
+        with contextlib.suppress(OSError):
+            socket.socket.shutdown(self._socket, socket.SHUT_RDWR)  # SSLSocket's own would take the reader's TLS away
+
+    def disown(self) -> None:
+        """Let go of the socket without a word to the peer: to this process it is closed."""
+        INHERITED.append(self._socket)
+        self._socket = socket.socket()
+        self._socket.close()
+
     def start_tls(
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
     ) -> SyncStream:
         """Put TLS on the connection. Raises httpcore's ConnectTimeout and ConnectError."""
         core = self._link.httpcore
+        remaining = self._link.remaining(timeout)
+        if remaining == 0.0:
+            self.close()
+            raise core.ConnectTimeout("the time was up")
         try:
-            self._socket.settimeout(self._link.remaining(timeout))
+            self._socket.settimeout(remaining)
             self._socket = ssl_context.wrap_socket(self._socket, server_hostname=server_hostname)
             self._poll = None
         except TimeoutError as error:
@@ -249,6 +281,8 @@ class AsyncStream(asyncio.Protocol):
         """Wait for something to happen; False when the time was up first."""
         loop = asyncio.get_running_loop()
         remaining = self._link.remaining(timeout)
+        if remaining == 0.0:  # else a server that never stops talking would win against every timer
+            return False
         self._waiter = waiter = loop.create_future()
         timer = None if remaining is None else loop.call_later(remaining, _expire, waiter)
         try:
@@ -316,6 +350,14 @@ class AsyncStream(asyncio.Protocol):
             lost = getattr(under or self._transport, "_call_connection_lost", None)
             if lost is not None:
                 lost(None)  # closes the socket; asyncio has no public way to a transport of a closed loop
+
+    interrupt = abort
+
+    def disown(self) -> None:
+        """Let go of the transport, whose loop shares its poll object with the parent: to this process it has ended."""
+        INHERITED.append(self._transport)
+        self._transport = None
+        self._ended = True
 
     async def start_tls(
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None

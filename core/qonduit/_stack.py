@@ -3,7 +3,7 @@
 One stack an origin, last in first out, under a limit on the connections in use. httpx's own pool scans all of its
 connections for every request, which grows with the square of the load, and loses slots when a task is cancelled at
 certain points (encode/httpcore#830, #1093). The connection, its TLS and its protocol are httpcore's public
-HTTPConnection and AsyncHTTPConnection.
+HTTPConnection and AsyncHTTPConnection, or `qonduit._httptools` where that was chosen.
 
 A connection that was idle may have been closed by the server a moment ago. When it is found dead before a byte of the
 answer has come, the request is sent once more on a new connection: it cannot have been answered.
@@ -13,16 +13,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
-import queue
+import functools
+import itertools
 import ssl
+import threading
 import time
-import weakref
 from collections.abc import AsyncIterator, Callable, Iterator
 from types import ModuleType
 from typing import Any, NamedTuple
 
+from qonduit import _httptools
+from qonduit._forks import forget_in_children
 from qonduit._network import AsyncBackend, Link, SyncBackend
+from qonduit._slots import AsyncSlots, SyncSlots
 
 KEEPALIVE_SECONDS = 10.0
 """How long an idle connection is kept: shorter than the 15 s after which common load balancers close one."""
@@ -40,7 +43,7 @@ class Target(NamedTuple):
 
 
 class Connection:
-    """One connection of httpcore's, with its link to the network and whether it has served before."""
+    """One connection of httpcore's kind, with its link to the network and whether it has served before."""
 
     __slots__ = ("core", "link", "used")
 
@@ -54,18 +57,29 @@ class _Stack:
     """What both kinds share: where connections lie, how they are made, and what a request becomes."""
 
     kind: str
+    parsed: type[_httptools.SyncConnection] | type[_httptools.AsyncConnection]
     backend: type[SyncBackend] | type[AsyncBackend]
-    slots: type[_Slots] | type[asyncio.Semaphore]
+    slots: type[SyncSlots] | type[AsyncSlots]
 
-    def __init__(self, httpcore: ModuleType, context: Callable[[], ssl.SSLContext], limit: int) -> None:
+    def __init__(
+        self,
+        httpcore: ModuleType,
+        context: Callable[[], ssl.SSLContext],
+        limit: int,
+        httptools: ModuleType | None = None,
+    ) -> None:
         self._httpcore = httpcore
+        self.whole_reads = httptools is not None
+        self._make = functools.partial(self.parsed, httptools, httpcore) if httptools else getattr(httpcore, self.kind)
         self._context = context
         self._limit = limit
         self._idle: dict[str, list[Connection]] = {}
         self._busy: set[Connection] = set()
+        self._open = True
+        self.lock = threading.RLock()  # for who takes a connection from a body; collecting garbage may re-enter it
         self._stale = (httpcore.RemoteProtocolError, httpcore.ReadError, httpcore.WriteError)
         self._slots: Any = self.slots(limit)
-        _STACKS.add(self)
+        forget_in_children(self)
 
     def _take(self, target: Target, deadline: float | None) -> Connection:
         """An idle connection that is still good, or a new one; its link is ready for a request."""
@@ -81,7 +95,7 @@ class _Stack:
                 connection = None
         if connection is None:
             link = Link(self._httpcore)
-            core = getattr(self._httpcore, self.kind)(
+            core = self._make(
                 origin=target.origin,
                 ssl_context=self._context() if target.origin.scheme == b"https" else None,
                 keepalive_expiry=KEEPALIVE_SECONDS,
@@ -94,95 +108,82 @@ class _Stack:
         return connection
 
     def _request(self, method: str, target: Target, headers: RawHeaders, content: bytes) -> Any:
-        return self._httpcore.Request(
-            method, target.url, headers=headers, content=content, extensions=target.extensions
-        )
+        if self.whole_reads:
+            connect = target.extensions["timeout"]["connect"]
+            return _httptools.serialized(self._httpcore, method, target.url.target, headers, content, connect)
+        request = self._httpcore.Request(method, target.url, content=content, extensions=target.extensions)
+        request.headers = headers  # they are bytes: given to the constructor, each would be checked for that
+        return request
 
     def release(self, key: str | None, connection: Connection | None) -> None:
         """Give a connection back, and its slot; it is kept when it can serve again. `key` None: it cannot."""
-        if connection is not None:
-            self._busy.discard(connection)
-            if key is not None and connection.core.is_idle():
-                connection.used = True
-                self._idle.setdefault(key, []).append(connection)
-            else:
-                self._close(connection)
-        self._slots.release()
+        try:
+            if connection is not None:
+                self._busy.discard(connection)
+                if key is not None and self._open and connection.core.is_idle() and not _has_more(connection.core):
+                    connection.used = True
+                    self._idle.setdefault(key, []).append(connection)
+                else:
+                    self._close(connection)
+        finally:
+            self._slots.release()
 
     def _close(self, connection: Connection) -> None:
         self._busy.discard(connection)
         connection.link.abort()
 
     def close(self) -> None:
-        """Close every connection at once, without I/O; works when an event loop is gone, too. Idempotent."""
+        """Close every connection at once, without I/O; works when an event loop is gone, too. Idempotent.
+
+        What is being read comes to its end now, and is closed by who reads it.
+        """
+        self._open = False
         for stack in list(self._idle.values()):
             with contextlib.suppress(IndexError):  # another thread was faster
                 while stack:
                     self._close(stack.pop())
         for connection in list(self._busy):
-            self._close(connection)
+            connection.link.interrupt()
 
     def __del__(self) -> None:
         """A client that was never closed leaves nothing open."""
         with contextlib.suppress(Exception):  # the interpreter may be half gone
             self.close()
+            for connection in list(self._busy):
+                self._close(connection)
 
     def forget(self) -> None:
         """In a forked child: use none of the parent's connections, and say nothing on their sockets."""
-        _INHERITED.append((self._idle, self._busy))
+        for connection in (*self._busy, *itertools.chain.from_iterable(self._idle.values())):
+            connection.link.disown()
         self._idle = {}
         self._busy = set()
         self._slots = self.slots(self._limit)
+        self.lock = threading.RLock()
 
 
-_STACKS: weakref.WeakSet[_Stack] = weakref.WeakSet()
-_INHERITED: list[Any] = []
-"""Connections of a parent process, kept so that nothing closes them by collecting them."""
+def _has_more(core: Any) -> bool:
+    """Whether more came than the answer: it would be taken for the answer to the next request on this connection.
 
-
-def _forget_all() -> None:
-    for stack in list(_STACKS):
-        stack.forget()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_all)
-
-
-class _Slots:
-    """A semaphore for threads. threading's own is written in Python and costs ten times as much."""
-
-    def __init__(self, limit: int) -> None:
-        self._free: queue.SimpleQueue[None] = queue.SimpleQueue()
-        for _ in range(limit):
-            self._free.put(None)
-
-    def acquire(self, timeout: float | None) -> bool:
-        """Take a slot within `timeout` seconds; whether there was one."""
-        try:
-            self._free.get(timeout=timeout)
-        except queue.Empty:
-            return False
-        return True
-
-    def release(self) -> None:
-        """Give a slot back."""
-        self._free.put(None)
+    httpcore does not look, and has no public way to; where its insides are others, nobody can tell.
+    """
+    state = getattr(getattr(core, "_connection", None), "_h11_state", None)
+    return state is not None and state.trailing_data[0] != b""
 
 
 class SyncStack(_Stack):
     """For sync calls; safe to share between threads."""
 
     kind = "HTTPConnection"
+    parsed = _httptools.SyncConnection
     backend = SyncBackend
-    slots = _Slots
+    slots = SyncSlots
 
     def open(
         self, method: str, target: Target, headers: RawHeaders, content: bytes, deadline: float | None
     ) -> tuple[int, RawHeaders, SyncBody]:
         """Send a request; status, headers and body of the answer. `deadline`: `time.monotonic()` seconds."""
-        wait = None if deadline is None else max(deadline - time.monotonic(), 0.0)
-        if not self._slots.acquire(timeout=wait):
+        if not self._slots.acquire(_left(deadline)):
             raise self._httpcore.PoolTimeout("no connection was free")
         connection: Connection | None = None
         try:
@@ -206,14 +207,52 @@ class AsyncStack(_Stack):
     """For the async calls of one event loop."""
 
     kind = "AsyncHTTPConnection"
+    parsed = _httptools.AsyncConnection
     backend = AsyncBackend
-    slots = asyncio.Semaphore
+    slots = AsyncSlots
+
+    def __init__(
+        self,
+        httpcore: ModuleType,
+        context: Callable[[], ssl.SSLContext],
+        limit: int,
+        httptools: ModuleType | None = None,
+    ) -> None:
+        super().__init__(httpcore, context, limit, httptools)
+        self.loop: asyncio.AbstractEventLoop | None = asyncio.get_running_loop()
+
+    def close(self) -> None:
+        """`_Stack.close`, from any thread."""
+        if not self.elsewhere(super().close):
+            super().close()
+
+    def forget(self) -> None:
+        """`_Stack.forget`: the parent's loop is not run here."""
+        super().forget()
+        self.loop = None
+
+    def elsewhere(self, function: Callable[[], None]) -> bool:
+        """Have `function` called in this stack's loop, when that runs in another thread; False when it does not."""
+        loop = self.loop
+        if loop is None or not loop.is_running():
+            return False
+        try:
+            if asyncio.get_running_loop() is loop:
+                return False
+        except RuntimeError:  # no loop runs in this thread
+            pass
+        try:
+            loop.call_soon_threadsafe(function)
+        except RuntimeError:  # closed meanwhile
+            return False
+        return True
 
     async def open(
         self, method: str, target: Target, headers: RawHeaders, content: bytes, deadline: float | None
     ) -> tuple[int, RawHeaders, AsyncBody]:
         """`SyncStack.open`, async."""
-        await self._acquire(deadline)
+        if not await self._slots.acquire(_left(deadline)):
+            raise self._httpcore.PoolTimeout("no connection was free")
         connection: Connection | None = None
         try:
             request = self._request(method, target, headers, content)
@@ -231,21 +270,15 @@ class AsyncStack(_Stack):
             raise
         return response.status, response.headers, AsyncBody(self, target.key, connection, response.stream)
 
-    async def _acquire(self, deadline: float | None) -> None:
-        if not self._slots.locked():
-            await self._slots.acquire()  # at once
-            return
-        try:
-            async with asyncio.timeout(None if deadline is None else max(deadline - time.monotonic(), 0.0)):
-                await self._slots.acquire()
-        except TimeoutError as error:
-            raise self._httpcore.PoolTimeout("no connection was free") from error
+
+def _left(deadline: float | None) -> float | None:
+    return None if deadline is None else max(deadline - time.monotonic(), 0.0)
 
 
 class _Body:
     """The body of an answer: gives its connection back when it has been read or closed."""
 
-    __slots__ = ("_connection", "_key", "_stack", "_stream", "link")
+    __slots__ = ("_connection", "_key", "_stack", "_stream", "link", "whole_reads")
 
     def __init__(self, stack: _Stack, key: str | None, connection: Connection, stream: Any) -> None:
         self._stack = stack
@@ -253,23 +286,37 @@ class _Body:
         self._connection: Connection | None = connection
         self._stream = stream
         self.link = connection.link
+        self.whole_reads = stack.whole_reads
 
     def abort(self) -> None:
         """Drop the connection without I/O. Idempotent."""
-        connection, self._connection = self._connection, None
-        if connection is not None:
+        if (connection := self._taken()) is not None:
             self._stack.release(None, connection)
 
+    def interrupt(self) -> None:
+        """End a read that is under way; who reads drops the connection then."""
+        with self._stack.lock:  # or the connection might serve somebody else by now
+            if self._connection is not None:
+                self._connection.link.interrupt()
+
     def _done(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection is not None:
+        if (connection := self._taken()) is not None:
             self._stack.release(self._key, connection)
+
+    def _taken(self) -> Connection | None:
+        """The connection, to the first who asks."""
+        with self._stack.lock:
+            connection, self._connection = self._connection, None
+        return connection
 
 
 class SyncBody(_Body):
     """A body read by sync code."""
 
     __slots__ = ()
+
+    drop = _Body.abort
+    """`abort`, by the garbage collector."""
 
     def __iter__(self) -> Iterator[bytes]:
         """The bytes as they come."""
@@ -288,6 +335,20 @@ class AsyncBody(_Body):
     """A body read by async code."""
 
     __slots__ = ()
+    _stack: AsyncStack
+
+    def abort(self) -> None:
+        """Drop the connection without I/O, from any thread. Idempotent."""
+        if not self._stack.elsewhere(super().abort):
+            super().abort()
+
+    def drop(self) -> None:
+        """`abort`, by the garbage collector, which may strike in the midst of the loop's own code."""
+        if self._stack.loop is not None:
+            try:
+                self._stack.loop.call_soon_threadsafe(self.abort)
+            except RuntimeError:  # the loop is closed
+                self.abort()
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         """The bytes as they come."""

@@ -13,12 +13,11 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Generator
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 logger = logging.getLogger("qonduit")
 
 Flow: TypeAlias = Generator[Any, Any, Any]
-Settled: TypeAlias = Callable[[Any], None]
 
 SETTLE_SECONDS = 5.0
 """How long async settlement may take after a cancellation, shielded from further ones."""
@@ -43,26 +42,32 @@ class Left(BaseException):
         self.drained = drained
 
 
-def advance(flow: Flow, thrown: BaseException | None = None, settled: Settled | None = None) -> Any:
-    """Run `flow` until it delivers chunks (a list) or ends (its return value).
+class Reader(Protocol):
+    """Who advances a flow on behalf of a caller: a stream."""
 
-    `settled` is given what the flow returned when it had to settle for something that goes on past it.
-    """
+    leaving: bool
+    """Whether the stream is being left, from another thread or task: what fails meanwhile is the leaving's doing."""
+    response: Any
+    """Gets what the flow returned when it had to settle for something that goes on past it."""
+
+
+def advance(flow: Flow, thrown: BaseException | None = None, reader: Reader | None = None) -> Any:
+    """Run `flow` until it delivers chunks (a list) or ends (its return value)."""
     try:
         item = flow.send(None) if thrown is None else flow.throw(thrown)
         while item.__class__ is Effect:
             try:
                 value = item.run(*item.args)
             except Exception as error:  # noqa: BLE001  # the flow decides
-                item = flow.throw(error)
+                item = flow.throw(Left(drained=True) if reader is not None and reader.leaving else error)
             except BaseException as leaving:
                 try:
                     last = settle(flow, leaving)
                 except Exception:  # noqa: BLE001  # said; what is leaving goes on
                     say_unsettled()
                 else:
-                    if settled is not None:
-                        settled(last)
+                    if reader is not None:
+                        reader.response = last
                 raise
             else:
                 item = flow.send(value)
@@ -71,7 +76,7 @@ def advance(flow: Flow, thrown: BaseException | None = None, settled: Settled | 
     return item
 
 
-async def aadvance(flow: Flow, thrown: BaseException | None = None, settled: Settled | None = None) -> Any:
+async def aadvance(flow: Flow, thrown: BaseException | None = None, reader: Reader | None = None) -> Any:
     """`advance`, async."""
     try:
         item = flow.send(None) if thrown is None else flow.throw(thrown)
@@ -82,15 +87,15 @@ async def aadvance(flow: Flow, thrown: BaseException | None = None, settled: Set
                 else:
                     value = await item.arun(*item.args)
             except Exception as error:  # noqa: BLE001  # the flow decides
-                item = flow.throw(error)
+                item = flow.throw(Left(drained=True) if reader is not None and reader.leaving else error)
             except BaseException as leaving:
                 try:
                     last = await asettle(flow, leaving)
                 except Exception:  # noqa: BLE001  # said; what is leaving goes on
                     say_unsettled()
                 else:
-                    if settled is not None:
-                        settled(last)
+                    if reader is not None:
+                        reader.response = last
                 raise
             else:
                 item = flow.send(value)

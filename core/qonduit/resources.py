@@ -5,6 +5,7 @@ Thin: they name the arguments and their types. What happens is in the client and
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, Unpack, cast, overload
@@ -80,7 +81,7 @@ class Completions:
         if not stream:
             return outcome  # type: ignore[no-any-return]  # a flow without chunks ends with its response
         call.committed = True
-        return Stream(*_opened(flow, outcome), client._orphans, _place())
+        return Stream(*_opened(flow, outcome), call, client._orphans, _place())
 
 
 class Embeddings:
@@ -204,7 +205,7 @@ class AsyncCompletions:
         if not stream:
             return outcome  # type: ignore[no-any-return]
         call.committed = True
-        return AsyncStream(*_opened(flow, outcome), client._orphans, _place())
+        return AsyncStream(*_opened(flow, outcome), call, client._orphans, _place())
 
 
 class AsyncEmbeddings:
@@ -306,6 +307,11 @@ def _returns(response: ChatResponse) -> Flow:
 
 
 def _place() -> str:
-    """Where the caller called: the first frame outside of qonduit."""
+    """Where the caller called: the first frame outside of qonduit and asyncio. No frame is kept."""
     frame = sys._getframe(2)  # the documented way to a caller's line that costs nothing
+    while str(frame.f_globals.get("__name__", "")).partition(".")[0] in {"qonduit", "asyncio"}:
+        if frame.f_back is None or frame.f_code.co_name == "_run":  # asyncio runs a task: nobody's line is above
+            task = asyncio.current_task()
+            return "an unknown place" if task is None else f"the start of {task.get_name()}"
+        frame = frame.f_back
     return f"{frame.f_code.co_filename}:{frame.f_lineno}"

@@ -11,6 +11,8 @@ from tests.wires import REQUEST_ID, WIRES
 
 from qonduit import AuthenticationError, ChatResponse, RateLimitError
 
+pytestmark = pytest.mark.usefixtures("http_library")
+
 UNAUTHORIZED = {"openai": "invalid_api_key", "qwen": "invalid_api_key", "dashscope": "InvalidApiKey"}
 
 

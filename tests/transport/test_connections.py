@@ -25,6 +25,8 @@ from tests.wires import WIRES, dumps
 
 from qonduit import APIConnectionError, APITimeoutError, AsyncClient, Client
 
+pytestmark = pytest.mark.usefixtures("http_library")
+
 WIRE = WIRES["qwen"]
 NATIVE = WIRES["dashscope"]
 ANSWER = WIRE.plain_reply("hello")
@@ -62,6 +64,7 @@ def test_a_native_stream_gives_its_connection_back(serve, asynchronous) -> None:
     assert server.connections == 1
 
 
+@pytest.mark.F48
 def test_close_closes_every_connection(serve, connect) -> None:
     """Closing the client closes idle connections, and closing it twice does nothing."""
     server = serve([ANSWER])
@@ -72,6 +75,7 @@ def test_close_closes_every_connection(serve, connect) -> None:
     driver.close()
 
 
+@pytest.mark.F48
 def test_close_ends_an_open_stream(serve, connect) -> None:
     """Closing the client while a stream is open closes its connection; reading on is an error of ours."""
     server = serve([[sse_head(), chunk(WIRE.piece("a")), HANG]])
@@ -84,6 +88,7 @@ def test_close_ends_an_open_stream(serve, connect) -> None:
         stream.next()
 
 
+@pytest.mark.F36
 def test_a_connection_closed_while_idle_is_not_used(serve, connect) -> None:
     """A connection that the server closed while idle is replaced, and nothing is sent twice."""
     server = serve([ANSWER, ANSWER])
@@ -94,6 +99,7 @@ def test_a_connection_closed_while_idle_is_not_used(serve, connect) -> None:
     assert (server.connections, len(server.requests)) == (2, 2)
 
 
+@pytest.mark.F36
 @pytest.mark.parametrize("end", [CLOSE, RESET], ids=["closed", "reset"])
 @pytest.mark.parametrize("stream", [False, True], ids=["plain", "streamed"])
 def test_a_request_on_a_connection_that_just_died_is_sent_once_more(serve, connect, end, stream) -> None:
@@ -105,6 +111,7 @@ def test_a_request_on_a_connection_that_just_died_is_sent_once_more(serve, conne
     assert (server.connections, len(server.requests)) == (2, 3)
 
 
+@pytest.mark.F36
 def test_a_request_on_a_new_connection_is_not_sent_again(serve, connect) -> None:
     """A new connection that dies before a byte of the answer: the outcome is unknown, nothing is sent twice."""
     server = serve([[CLOSE], ANSWER])
@@ -114,6 +121,7 @@ def test_a_request_on_a_new_connection_is_not_sent_again(serve, connect) -> None
     assert len(server.requests) == 1
 
 
+@pytest.mark.F36
 @pytest.mark.parametrize("start", [b"H", head()[:-2], head(200, {"content-length": "9"}) + b"{"])
 def test_a_request_whose_answer_began_is_not_sent_again(serve, connect, start) -> None:
     """A used connection that dies after a byte of the answer is an error: it may have been answered."""
@@ -126,6 +134,7 @@ def test_a_request_whose_answer_began_is_not_sent_again(serve, connect, start) -
     assert len(server.requests) == 2
 
 
+@pytest.mark.F36
 def test_a_second_death_is_an_error(serve, connect) -> None:
     """A request that was sent once more and died again is an error, not a third request."""
     server = serve([ANSWER, [CLOSE], [CLOSE], ANSWER])
@@ -170,6 +179,7 @@ def test_an_unknown_host(connect) -> None:
     assert caught.value.outcome == "not_sent"
 
 
+@pytest.mark.F48
 def test_an_abandoned_stream_closes_its_connection(serve, connect) -> None:
     """A stream that is closed after one chunk closes its connection, and the next call makes a new one."""
     server = serve([[sse_head(), chunk(WIRE.piece("a")), HANG], ANSWER])
@@ -237,6 +247,7 @@ async def test_tasks_do_not_get_each_others_answers(serve) -> None:
     assert answers == texts
 
 
+@pytest.mark.F47
 async def test_a_cancelled_call_closes_its_connection(serve) -> None:
     """A task that is cancelled while it waits closes its connection; the client goes on."""
     server = serve([[HANG], ANSWER])
@@ -275,6 +286,7 @@ def few(tmp_path, monkeypatch):
     return make
 
 
+@pytest.mark.F52
 async def test_more_calls_than_connections_wait(serve, few) -> None:
     """Calls beyond `max_connections` wait for a connection, and all are answered."""
     server = serve(echo)
@@ -284,6 +296,7 @@ async def test_more_calls_than_connections_wait(serve, few) -> None:
     assert server.connections <= 4
 
 
+@pytest.mark.F52
 def test_waiting_for_a_connection_has_a_limit(serve, few, asynchronous) -> None:
     """A call that gets no connection in time was not sent, and its error names the setting."""
     server = serve(lambda _: [sse_head(), chunk(WIRE.piece("a")), HANG])
@@ -297,6 +310,7 @@ def test_waiting_for_a_connection_has_a_limit(serve, few, asynchronous) -> None:
     assert len(server.requests) == 4
 
 
+@pytest.mark.F47
 async def test_cancelled_calls_lose_no_slot(serve, few) -> None:
     """However many calls were cancelled, as many as before can run at once."""
     hang = True
@@ -315,6 +329,7 @@ async def test_cancelled_calls_lose_no_slot(serve, few) -> None:
         assert [response.text for response in await asyncio.gather(*calls)] == ["hi"] * 16
 
 
+@pytest.mark.F49
 def test_several_event_loops(serve) -> None:
     """One AsyncClient serves one event loop after another, each over its own connection, and closes in a third."""
     server = serve(echo)
@@ -331,6 +346,7 @@ def test_several_event_loops(serve) -> None:
     assert server.wait_open(0)
 
 
+@pytest.mark.F49
 def test_event_loops_in_threads(serve) -> None:
     """One AsyncClient serves event loops that run at once in several threads."""
     server = serve(echo)
@@ -354,6 +370,7 @@ def test_event_loops_in_threads(serve) -> None:
     assert server.wait_open(0)
 
 
+@pytest.mark.F50
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 def test_a_forked_child_makes_its_own_connection(serve, connect) -> None:
@@ -386,6 +403,7 @@ def test_cookies_are_not_kept(serve, connect) -> None:
     assert all("cookie" not in request.headers for request in server.requests)
 
 
+@pytest.mark.F13
 def test_trailing_chunks_are_drained(serve, connect) -> None:
     """What follows the end mark in the same breath is drained, so that the connection serves again."""
     events = b"".join(WIRE.events())

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import threading
 import time
+import traceback
 
+import httpcore
 import pytest
 from tests.servers import (
     CLOSE,
@@ -31,6 +34,9 @@ from qonduit import (
     RateLimitError,
     StreamInterruptedError,
 )
+from qonduit._network import AsyncStream, Link
+
+pytestmark = pytest.mark.usefixtures("http_library")
 
 WIRE = WIRES["qwen"]
 ANSWER = WIRE.plain_reply("hello")
@@ -56,6 +62,7 @@ BROKEN = {
 }
 
 
+@pytest.mark.F19
 @pytest.mark.parametrize("steps", BROKEN.values(), ids=list(BROKEN))
 def test_a_broken_answer(serve, connect, steps) -> None:
     """An answer that breaks off is a connection error whose outcome is unknown; the client goes on."""
@@ -71,6 +78,7 @@ def test_a_broken_answer(serve, connect, steps) -> None:
     assert server.connections == 2
 
 
+@pytest.mark.F19
 @pytest.mark.parametrize("steps", [[CLOSE], [RESET], [sse_head()[:30], CLOSE]], ids=["closed", "reset", "head"])
 def test_a_stream_that_breaks_before_its_head(serve, connect, steps) -> None:
     """A stream that breaks before its head is raised by `create`."""
@@ -79,6 +87,8 @@ def test_a_stream_that_breaks_before_its_head(serve, connect, steps) -> None:
     assert (caught.value.outcome, caught.value.response) == ("unknown", None)
 
 
+@pytest.mark.F18
+@pytest.mark.F19
 @pytest.mark.parametrize("steps", [[CLOSE], [RESET], [LAST_CHUNK]], ids=["closed", "reset", "ended"])
 def test_a_stream_that_breaks_before_its_first_event(serve, connect, steps) -> None:
     """A stream that breaks before its first event is raised by `create`, and may be tried again."""
@@ -97,6 +107,8 @@ ENDS = {
 }
 
 
+@pytest.mark.F11
+@pytest.mark.F19
 @pytest.mark.parametrize("end", ENDS.values(), ids=list(ENDS))
 def test_a_stream_that_breaks_off(serve, connect, end) -> None:
     """A stream that breaks after its first chunk is interrupted, carries what arrived, and is not tried again."""
@@ -120,6 +132,7 @@ def test_a_stream_that_breaks_off(serve, connect, end) -> None:
     assert len(server.requests) == 2
 
 
+@pytest.mark.F11
 def test_a_stream_until_close_is_whole_by_its_end_mark(serve, connect) -> None:
     """A stream that is framed by the end of its connection is whole when its end mark came, and only then."""
     events = WIRE.events(["hel", "lo"])
@@ -143,11 +156,11 @@ def test_an_answer_that_does_not_come(serve, connect) -> None:
     assert server.wait_open(0)
 
 
-@pytest.mark.parametrize("first", [[], [LENGTH]], ids=["of the head", "of the body"])
+@pytest.mark.parametrize("first", [b"HTTP/1.1 200 OK\r\nx-drip:", LENGTH], ids=["of the head", "of the body"])
 def test_an_answer_that_drips(serve, connect, first) -> None:
     """Bytes that drip in do not put off the limit of a plain attempt."""
-    drip = itertools.chain.from_iterable((b"H" if not first else b" ", Pause(0.02)) for _ in range(300))
-    server = serve([itertools.chain(first, drip)])
+    drip = itertools.chain.from_iterable((b" ", Pause(0.02)) for _ in range(300))
+    server = serve([itertools.chain([first], drip)])
     started = time.monotonic()
     with pytest.raises(APITimeoutError):
         connect(server, timeout=TIMEOUT).ask()
@@ -241,6 +254,8 @@ def test_redirects_are_not_followed(serve, connect, status, stream) -> None:
     assert (len(server.requests), len(other.requests)) == (1, 0)
 
 
+@pytest.mark.F23
+@pytest.mark.F24
 @pytest.mark.parametrize("stream", [False, True], ids=["plain", "streamed"])
 @pytest.mark.parametrize("encoding", ["gzip", "br", "zstd", "GZIP", "identity, gzip"])
 def test_an_encoding_that_was_not_asked_for(serve, connect, encoding, stream) -> None:
@@ -267,6 +282,9 @@ BODIES = {
 }
 
 
+@pytest.mark.F16
+@pytest.mark.F17
+@pytest.mark.F18
 @pytest.mark.parametrize("reply", BODIES.values(), ids=list(BODIES))
 @pytest.mark.parametrize("stream", [False, True], ids=["plain", "streamed"])
 def test_a_200_that_is_no_answer(serve, connect, reply, stream) -> None:
@@ -285,6 +303,7 @@ def test_a_plain_answer_in_place_of_a_stream(serve, connect) -> None:
     assert stream.response.usage.input_tokens == 5
 
 
+@pytest.mark.F16
 def test_an_error_in_place_of_a_stream(serve, connect) -> None:
     """A 200 in JSON that is an error, in answer to a streamed request, is that error."""
     server = serve([json_response(WIRE.error_body("data_inspection_failed"))])
@@ -300,7 +319,6 @@ GARBAGE = {
     "a bad header": b"HTTP/1.1 200 OK\r\nno colon\r\n\r\n",
     "a bad length": b"HTTP/1.1 200 OK\r\ncontent-length: many\r\n\r\n",
     "a bad chunk": CHUNKED + b"zz\r\n",
-    "an endless header": b"HTTP/1.1 200 OK\r\nx: " + b"x" * 300_000,
 }
 
 
@@ -310,6 +328,119 @@ def test_what_is_no_http(serve, connect, reply) -> None:
     driver = connect(serve([[reply, CLOSE]]))
     with pytest.raises(APIConnectionError):
         driver.ask()
+
+
+LONG = b"x" * 300_000
+ENDLESS_FRAMING = {
+    "a header": [b"HTTP/1.1 200 OK\r\nx: " + LONG],
+    "many headers": [b"HTTP/1.1 200 OK\r\n" + b"x: yyyyyyyy\r\n" * 30_000],
+    "a status line": [b"HTTP/1.1 200 " + LONG],
+    "the headers of an informational answer": [b"HTTP/1.1 103 X\r\nx: " + LONG],
+    "the size of a chunk": [CHUNKED + b"1;" + LONG],
+    "a trailer": [CHUNKED + chunk(BODY) + b"0\r\nx: " + LONG],
+}
+
+
+@pytest.mark.F24
+@pytest.mark.parametrize("stream", [False, True], ids=["plain", "streamed"])
+@pytest.mark.parametrize("steps", ENDLESS_FRAMING.values(), ids=list(ENDLESS_FRAMING))
+def test_endless_headers(serve, connect, steps, stream) -> None:
+    """Headers, and lines between chunks, have a bound: a ProtocolError that says it, and no second attempt."""
+    server = serve([[*steps, HANG], ANSWER])
+    driver = connect(server, max_retries=3)
+    with pytest.raises(ProtocolError, match="larger than 102400 bytes") as caught:
+        driver.stream() if stream else driver.ask()
+    assert (caught.value.outcome, caught.value.retryable, caught.value.attempts) == ("unknown", False, 1)
+    assert "xxxx" not in str(caught.value)
+    assert server.wait_open(0)
+    assert driver.ask().text == "hello"
+
+
+@pytest.mark.F13
+@pytest.mark.F24
+def test_what_follows_the_end_mark_costs_nothing(serve, connect) -> None:
+    """An endless line, or a flood, after the end mark takes the answer nothing: it is left with its connection."""
+    events = b"".join(WIRE.events(["hel", "lo"]))
+    flood = itertools.chain([sse_head(), chunk(events)], itertools.repeat(chunk(b": more\n\n")))
+    server = serve([[sse_head() + chunk(events) + b"1;" + LONG, HANG], flood])
+    driver = connect(server, max_retries=0)
+    for _ in range(2):
+        stream = driver.stream()
+        assert stream.text() == "hello"
+        assert stream.response.complete
+        assert server.wait_open(0)
+
+
+def test_a_storm_of_informational_answers(serve, connect) -> None:
+    """Informational answers without an end do not put off the limit of an attempt."""
+    server = serve([itertools.repeat(b"HTTP/1.1 103 X\r\nlink: x\r\n\r\n")])
+    started = time.monotonic()
+    with pytest.raises(APITimeoutError):
+        connect(server, timeout=TIMEOUT).ask()
+    assert time.monotonic() - started < 3
+    assert server.wait_open(0)
+
+
+async def test_a_limit_that_has_passed_is_not_outrun() -> None:
+    """Once its limit has passed, an async read takes nothing more, though bytes come at every turn of the loop."""
+    link = Link(httpcore)
+    stream = AsyncStream(link)
+    link.deadline = time.monotonic() - 1
+    asyncio.get_running_loop().call_soon(stream.data_received, b"HTTP/1.1 103 X\r\n\r\n")
+    with pytest.raises(httpcore.ReadTimeout):
+        await stream.read(65536)
+
+
+# What a content type says
+
+
+KINDS = {
+    "application/x-ndjson": False,
+    "application/jsonl": False,
+    "application/json-seq": False,
+    "application/json": True,
+    "Application/JSON; charset=latin-1": True,
+    "application/vnd.example+json": True,
+}
+
+
+@pytest.mark.F18
+@pytest.mark.parametrize(("kind", "whole"), KINDS.items())
+def test_what_answers_in_place_of_a_stream(serve, connect, kind, whole) -> None:
+    """JSON in place of a stream is read whole; a stream of another kind is refused by its name."""
+    driver = connect(serve([response(BODY, content_type=kind)]))
+    if whole:
+        assert driver.stream().text() == "hello"
+        return
+    with pytest.raises(ProtocolError, match=f"with '{kind}' in place of an event stream") as caught:
+        driver.stream()
+    assert not caught.value.retryable
+
+
+@pytest.mark.F6
+@pytest.mark.parametrize("charset", ["latin-1", "ISO-8859-1", "gbk", "utf-16", "nonsense"])
+def test_a_charset_is_not_looked_at(serve, connect, charset) -> None:
+    """JSON and event streams are UTF-8, whatever charset a header names."""
+    kind = f"; charset={charset}"
+    body = response(dumps(WIRE.answer("é你😀")), content_type=f"application/json{kind}")
+    events = [sse_head().replace(b";charset=UTF-8", kind.encode()), *map(chunk, WIRE.events(["é你", "😀"])), LAST_CHUNK]
+    driver = connect(serve([body, events]))
+    assert driver.ask().text == "é你😀"
+    assert driver.stream().text() == "é你😀"
+
+
+@pytest.mark.F17
+@pytest.mark.parametrize("stream", [False, True], ids=["plain", "streamed"])
+@pytest.mark.parametrize(("status", "retryable"), [(403, False), (502, True), (520, True), (522, True), (524, True)])
+def test_the_page_of_a_proxy(serve, connect, status, retryable, stream) -> None:
+    """A page in place of an error is classified by its status; nothing of it is shown, in error or chain."""
+    page = b"<html><title>429 Too many requests</title>Your address is 203.0.113.9</html>"
+    driver = connect(serve([response(page, status, content_type="text/html")]))
+    with pytest.raises(APIStatusError) as caught:
+        driver.stream() if stream else driver.ask()
+    error = caught.value
+    assert (error.status_code, error.retryable, error.code, error.response) == (status, retryable, None, None)
+    assert "203.0.113.9" not in "".join(traceback.format_exception(error))
 
 
 def test_an_informational_answer_comes_before_the_answer(serve, connect) -> None:
@@ -325,6 +456,7 @@ def small_bounds(monkeypatch) -> None:
     monkeypatch.setattr("qonduit._attempt.MAX_STREAM_BYTES", 10_000)
 
 
+@pytest.mark.F24
 @pytest.mark.parametrize("start", [CHUNKED, head(500, {**JSON, "transfer-encoding": "chunked"})])
 def test_an_endless_body(serve, connect, small_bounds, start) -> None:
     """A body over the bound is given up, and its connection closed."""
@@ -334,6 +466,7 @@ def test_an_endless_body(serve, connect, small_bounds, start) -> None:
     assert server.wait_open(0)
 
 
+@pytest.mark.F24
 @pytest.mark.parametrize("piece", [HEL, b": comment\n\n", b"data: " + b"x" * 100], ids=["events", "comments", "a line"])
 def test_an_endless_stream(serve, connect, small_bounds, piece) -> None:
     """A stream over the bound is given up with what had arrived, and its connection closed."""
@@ -343,6 +476,7 @@ def test_an_endless_stream(serve, connect, small_bounds, piece) -> None:
     assert server.wait_open(0)
 
 
+@pytest.mark.F24
 def test_an_endless_error_of_a_stream(serve, connect, small_bounds) -> None:
     """An error body over the bound, in answer to a streamed request, is given up."""
     start = head(500, {**JSON, "transfer-encoding": "chunked"})
@@ -352,6 +486,7 @@ def test_an_endless_error_of_a_stream(serve, connect, small_bounds) -> None:
     assert server.wait_open(0)
 
 
+@pytest.mark.F24
 def test_a_body_within_the_bound(serve, connect, small_bounds) -> None:
     """A body of just the bound is read."""
     body = dumps(WIRE.answer("hello"))
@@ -359,6 +494,7 @@ def test_a_body_within_the_bound(serve, connect, small_bounds) -> None:
     assert connect(server).ask().text == "hello"
 
 
+@pytest.mark.F14
 def test_what_came_with_an_error_in_one_read_is_not_lost(serve, connect) -> None:
     """Chunks that one read brought together with an error event are delivered before the error, which carries them."""
     events = b"".join([*WIRE.events(["hel"])[:2], WIRE.stream_error(429, "limit_requests")])

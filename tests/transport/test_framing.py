@@ -12,6 +12,8 @@ from tests.wires import WIRES
 
 from qonduit import StreamInterruptedError
 
+pytestmark = pytest.mark.usefixtures("http_library")
+
 WIRE = WIRES["qwen"]
 EVENTS = WIRE.events([f"<{number}>" for number in range(6)])
 WORDS = "".join(f"<{number}>" for number in range(6))

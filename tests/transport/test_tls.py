@@ -3,69 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import http.server
-import ssl
-import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import trustme
-from tests.wires import WIRES, dumps
+from tests.transport.tls import Server
 
 from qonduit import APIConnectionError, AsyncClient, Client, ConfigurationError
 
+pytestmark = pytest.mark.usefixtures("http_library")
+
 MESSAGES = [{"role": "user", "content": "hi"}]
-BODY = dumps(WIRES["openai"].answer("hello"))
-
-
-class Answering(http.server.BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-
-    def do_POST(self) -> None:
-        self.server.ports.append(self.client_address[1])
-        self.rfile.read(int(self.headers["content-length"]))
-        self.send_response(200)
-        self.send_header("content-type", "application/json")
-        self.send_header("content-length", str(len(BODY)))
-        self.end_headers()
-        self.wfile.write(BODY)
-
-    def log_message(self, *arguments: Any) -> None:
-        pass
-
-
-class Server(http.server.ThreadingHTTPServer):
-    daemon_threads = True
-
-    def handle_error(self, *arguments: Any) -> None:
-        pass  # a client that does not trust the server breaks the handshake off
-
-
-@pytest.fixture
-def authority(tmp_path: Path) -> tuple[trustme.CA, Path]:
-    """An authority, and the file of its certificate."""
-    made = trustme.CA()
-    file = tmp_path / "authority.pem"
-    made.cert_pem.write_to_path(str(file))
-    return made, file
-
-
-@pytest.fixture
-def server(authority: tuple[trustme.CA, Path]) -> Iterator[Server]:
-    """A server with a certificate for localhost; `ports` are the client's ports, one a request."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority[0].issue_cert("localhost").configure_cert(context)
-    made = Server(("127.0.0.1", 0), Answering)
-    made.ports = []
-    made.socket = context.wrap_socket(made.socket, server_side=True, do_handshake_on_connect=False)
-    thread = threading.Thread(target=made.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield made
-    made.shutdown()
-    made.server_close()
-    thread.join()
 
 
 def given(server: Server, host: str = "localhost") -> dict[str, Any]:
@@ -87,7 +36,7 @@ def ask(asynchronous: bool, arguments: dict[str, Any]) -> list[str]:
 
 
 @pytest.mark.parametrize("asynchronous", [False, True], ids=["sync", "async"])
-@pytest.mark.parametrize("library", ["httpx", "httpx2"])
+@pytest.mark.parametrize("library", ["httpx", "httpx2", "httptools"])
 def test_an_authority_of_the_environment_is_trusted(
     server: Server,
     authority: tuple[trustme.CA, Path],
