@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
-from qonduit.errors import APIConnectionError, APITimeoutError, BadRequestError, QonduitError
+from qonduit.errors import APIConnectionError, APITimeoutError, BadRequestError, ProtocolError, QonduitError
 from qonduit.profile import Profile
 from qonduit.wire import WireRequest
+
+MAX_HEADER_BYTES = 100 * 1024
+"""The bound of httpcore on what an answer says before its body, and between its chunks."""
 
 
 def bare(error: BaseException) -> BaseException:
@@ -28,8 +31,8 @@ def explain(error: Exception, wire: WireRequest, profile: Profile) -> Exception:
     host = urlsplit(wire.url).netloc
     if "ConnectTimeout" in names:
         return APITimeoutError(
-            f"{host} did not accept a connection within {profile.connect_timeout:g} s. "
-            "Is it the right host, is a proxy needed? The setting is connect_timeout.",
+            f"{host} did not accept a connection in time; connect_timeout is {profile.connect_timeout:g} s. "
+            "Is it the right host, is a proxy needed?",
             outcome="not_sent",
             retryable=True,
         )
@@ -40,14 +43,23 @@ def explain(error: Exception, wire: WireRequest, profile: Profile) -> Exception:
             outcome="not_sent",
             retryable=True,
         )
-    if names & {"ReadTimeout", "WriteTimeout", "TimeoutException"}:
+    if "WriteTimeout" in names:
         return APITimeoutError(
-            f"{host} did not answer in time. The settings are timeout (seconds of one attempt, or of one gap in a "
-            "stream) and deadline (of the whole call).",
+            f"{host} did not take the {len(wire.content)} bytes of the request in time.",
             outcome="unknown",
             retryable=True,
         )
-    if names & {"ConnectError", "ProxyError"}:
+    if names & {"ReadTimeout", "TimeoutException"}:
+        return APITimeoutError(f"{host} did not answer in time.", outcome="unknown", retryable=True)
+    if "ProxyError" in names:
+        refused = "407" in str(error)
+        return APIConnectionError(
+            f"The proxy did not connect to {host}: {str(error) or 'it gave no reason'}. "
+            + ("It wants a user and a password: put them into the proxy's URL." if refused else "Is it the right one?"),
+            outcome="not_sent",
+            retryable=not refused,
+        )
+    if "ConnectError" in names:
         reason = str(error) or type(error).__name__
         return APIConnectionError(f"{host} cannot be reached: {reason}.", outcome="not_sent", retryable=True)
     if "LocalProtocolError" in names:
@@ -55,8 +67,23 @@ def explain(error: Exception, wire: WireRequest, profile: Profile) -> Exception:
         return BadRequestError(
             "The request was not sent: a header holds characters that HTTP forbids. Look at extra_headers."
         )
+    if "RemoteProtocolError" in names and _too_long(error):
+        return ProtocolError(
+            f"The headers of {host}'s answer, or a line of its framing, are larger than {MAX_HEADER_BYTES} bytes; "
+            "the answer was given up. Does a proxy stand between?",
+            outcome="unknown",
+        )
     if names & {"RemoteProtocolError", "ReadError", "WriteError", "NetworkError", "TransportError"}:
         return APIConnectionError(
             f"The connection to {host} broke before the answer was whole.", outcome="unknown", retryable=True
         )
     return error
+
+
+def _too_long(error: BaseException | None) -> bool:
+    """Whether h11 gave up on bytes without an end: it would have a server answer 431."""
+    while error is not None:
+        if getattr(error, "error_status_hint", None) == 431:
+            return True
+        error = error.__cause__
+    return False

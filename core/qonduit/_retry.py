@@ -3,7 +3,8 @@
 The first try goes without stamina. After a retryable failure stamina is entered with that failure as its first
 attempt, so that it waits before the next: entered naively it would try again at once. stamina hands its hook every
 exception, cancellations included, and takes 0 for "now" and None for a warning, so the hook answers False or a delay,
-keeps its own count, and never raises.
+keeps its own count, and never raises. An error of the application's own hooks on stamina's retries would replace the
+provider's: it ends the retries, and the provider's error goes on.
 
 A streamed attempt is over for this loop when its first chunk has been decoded: from then on it is committed.
 """
@@ -12,12 +13,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeAlias
 
 from qonduit._chain import Step, pump
 from qonduit.call import Call
 from qonduit.effects import Effect, Flow, aadvance, advance
-from qonduit.errors import APIError, PluginError
+from qonduit.errors import APIError
 from qonduit.request import Request
 from qonduit.response import Response
 from qonduit.retry import MAX_RETRY_AFTER
@@ -26,6 +27,10 @@ from qonduit.route import Route
 UNKNOWN_WARNING = (
     "An earlier attempt failed after it was sent: its outcome is unknown and it may have been billed as well."
 )
+
+
+_Begun: TypeAlias = "tuple[Flow, Response | list[Any]]"
+"""A flow, and what it has come to: its answer, or its first chunks."""
 
 
 def retrying(route: Route, attempt: Step) -> Step:
@@ -46,7 +51,7 @@ def retrying(route: Route, attempt: Step) -> Step:
             if decision(error) is False:
                 raise
             decision.rewind()
-            first = error
+            failed = [error]  # taken out by who raises it: no frame is to keep what keeps the frame
         else:
             route.retry_budget.succeeded()
             return (yield from _rest(flow, outcome))
@@ -56,7 +61,8 @@ def retrying(route: Route, attempt: Step) -> Step:
             call.first_chunk = None
             return attempt(call, request)
 
-        flow, outcome = yield Effect(_run, _arun, (again, decision, first))
+        flow, outcome = yield Effect(_run, _arun, (again, decision, failed))
+        decision.forget()
         route.retry_budget.succeeded()
         response = yield from _rest(flow, outcome)
         if decision.unknown:
@@ -106,6 +112,7 @@ class _Decision:
         self._route = route
         self._call = call
         self._given: float | None = None
+        self._latest: BaseException | None = None
         self.unknown = 0
 
     def rewind(self) -> None:
@@ -120,8 +127,25 @@ class _Decision:
             self._rewound = False
             assert self._given is not None
             return self._given
+        self._latest = error
         self._given = self._decide(error)
         return False if self._given is None else self._given
+
+    def forget(self) -> None:
+        """Let go of the error that was decided last."""
+        self._latest = None
+
+    def outcome(self, error: Exception) -> Exception:
+        """What to raise for what came out of stamina's loop: the provider's error, whatever the process made of it."""
+        latest = self._latest
+        if self._given is None or not isinstance(latest, APIError):
+            return error
+        if error is latest:
+            latest.add_reason("Not tried again: stamina is switched off, or in its test mode, in this process.")
+        else:
+            latest.add_reason(f"Not tried again: a hook on stamina's retries failed ({type(error).__name__}).")
+            latest.__cause__ = error
+        return latest
 
     def _decide(self, error: BaseException) -> float | None:
         if not isinstance(error, APIError):
@@ -130,8 +154,6 @@ class _Decision:
         error.attempts = error.attempts and attempt
         if error.outcome == "unknown":
             self.unknown += 1
-            if self.unknown > 1:
-                return None
         try:
             delay = self._route.retry_policy.delay(error, attempt)
             given_up = delay is None or not 0 <= delay < float("inf")
@@ -142,9 +164,18 @@ class _Decision:
             if error.retryable and error.retry_after is not None and error.retry_after > MAX_RETRY_AFTER:
                 error.add_reason(f"Not tried again: the provider asks to wait {error.retry_after:g} s.")
             return None
+        if error.outcome == "unknown" and not self._route.profile.retry_unknown:
+            error.add_reason(
+                "Not tried again: its outcome is unknown, so it may have been billed, and retry_unknown is false."
+            )
+            return None
+        if error.outcome == "unknown" and self.unknown > 1:
+            error.add_reason("Not tried again: its outcome is unknown for the second time; each may have been billed.")
+            return None
         deadline = self._call.deadline
         if deadline is not None and time.monotonic() + delay >= deadline:
-            error.add_reason(f"Not tried again: waiting {delay:.1f} s would pass the call's deadline.")
+            seconds = deadline - self._call.started
+            error.add_reason(f"Not tried again: waiting {delay:.1f} s would pass the call's deadline ({seconds:g} s).")
             return None
         if not self._route.retry_budget.take():
             error.add_reason("Not tried again: the retry budget of this client is used up; the provider keeps failing.")
@@ -153,29 +184,36 @@ class _Decision:
         return delay
 
 
-def _run(again: Callable[[], Flow], decision: _Decision, first: APIError) -> tuple[Flow, Response | list[Any]]:
+def _run(again: Callable[[], Flow], decision: _Decision, failed: list[APIError]) -> _Begun:
     import stamina  # noqa: PLC0415  # only a call that failed pays for it
 
-    failed: APIError | None = first
-    for attempt in stamina.retry_context(on=decision, attempts=None, timeout=None):
-        with attempt:
-            if failed is not None:
-                error, failed = failed, None
-                raise error
-            flow = again()
-            return flow, advance(flow)
-    raise PluginError("stamina ended without an answer or an error.")  # pragma: no cover
+    raised: Exception = StopIteration()
+    try:
+        for attempt in stamina.retry_context(on=decision, attempts=None, timeout=None):
+            with attempt:
+                if failed:
+                    raise failed.pop()
+                flow = again()
+                try:
+                    return flow, advance(flow)
+                finally:
+                    del flow  # a failure's frames, this one among them, may be kept by stamina
+    except Exception as caught:  # noqa: BLE001  # it, or the error that it hides, is raised
+        raised = caught
+    raise decision.outcome(raised)
 
 
-async def _arun(again: Callable[[], Flow], decision: _Decision, first: APIError) -> tuple[Flow, Response | list[Any]]:
+async def _arun(again: Callable[[], Flow], decision: _Decision, failed: list[APIError]) -> _Begun:
     import stamina  # noqa: PLC0415
 
-    failed: APIError | None = first
-    async for attempt in stamina.retry_context(on=decision, attempts=None, timeout=None):
-        with attempt:
-            if failed is not None:
-                error, failed = failed, None
-                raise error
-            flow = again()
-            return flow, await aadvance(flow)
-    raise PluginError("stamina ended without an answer or an error.")  # pragma: no cover
+    raised: Exception = StopAsyncIteration()
+    try:
+        async for attempt in stamina.retry_context(on=decision, attempts=None, timeout=None):
+            with attempt:
+                if failed:
+                    raise failed.pop()
+                flow = again()
+                return flow, await aadvance(flow)
+    except Exception as caught:  # noqa: BLE001  # it, or the error that it hides, is raised
+        raised = caught
+    raise decision.outcome(raised)

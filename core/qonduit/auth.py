@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from qonduit.credentials import Credentials
+from qonduit.effects import Effect
 from qonduit.parts import AuthFlow
 from qonduit.wire import WireRequest
 
@@ -15,6 +16,8 @@ class BearerAuth:
 
     def flow(self, wire: WireRequest) -> AuthFlow:
         """See `qonduit.parts.Auth`."""
-        answer = yield wire.with_headers({"authorization": f"Bearer {self._credentials.value}"})
-        if answer.status == 401 and self._credentials.refresh():
-            yield wire.with_headers({"authorization": f"Bearer {self._credentials.value}"})
+        credentials = self._credentials
+        key = credentials.value
+        answer = yield wire.with_headers({"authorization": f"Bearer {key}"})
+        if answer.status == 401 and (yield Effect(credentials.refresh, None, (key,))):
+            yield wire.with_headers({"authorization": f"Bearer {credentials.value}"})

@@ -83,7 +83,9 @@ def classify(
     retryable = status in RETRYABLE if kind is None or kind.retryable is None else kind.retryable
     outcome: Outcome = "unknown" if status in UNKNOWN_OUTCOME else "rejected"
     mend = kind.mend if kind is not None and kind.mend else _MENDS.get(error_class, "")
-    if status is not None and 300 <= status < 400:
+    if status == 407:
+        mend = "A proxy on the way wants a user and a password: put them into the proxy's URL."
+    elif status is not None and 300 <= status < 400:
         mend = "Redirects are not followed, so that a key never leaves its host: set base_url to the new address."
     head = f"{provider} answered {status if status is not None else 'with an error'}"
     said = f"{f' ({shown(code, 80)})' if code else ''}{f': {shown(message, 500)}' if message else ''}"

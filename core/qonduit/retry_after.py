@@ -36,12 +36,13 @@ def http_time(headers: Mapping[str, str]) -> int | None:
 
 
 def _number(text: str | None) -> float | None:
-    if text is None or not text.strip().replace(".", "", 1).isascii():
+    """The number that a header says; the largest where it was sent several times, so that none is undercut."""
+    if text is None or not text.isascii():
         return None
-    stripped = text.strip()
-    if not stripped.replace(".", "", 1).isdigit():
+    numbers = [number.strip() for number in text.split(",")]
+    if not all(number.replace(".", "", 1).isdigit() for number in numbers):
         return None
-    return float(stripped[:32])
+    return max(float(number[:32]) for number in numbers)
 
 
 def _date(text: str | None) -> datetime | None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import functools
+import gc
 import threading
+import weakref
 
 import pytest
 from tests.pipeline.memory import MemoryTransport, said
@@ -85,6 +88,7 @@ async def test_what_io_raises_is_raised_at_the_yield(mode: Mode) -> None:
     assert seen == [error]
 
 
+@pytest.mark.F72
 @pytest.mark.parametrize("mode", [Mode(True, False), Mode(True, True)], ids=lambda mode: mode.name)
 async def test_a_time_limit_is_enforced_in_async_calls(mode: Mode) -> None:
     """In async calls I/O that takes longer than its time limit is cancelled and raises TimeoutError at the yield."""
@@ -147,3 +151,37 @@ async def test_a_callable_without_a_hash(mode: Mode) -> None:
     seen: list[object] = []
     await mode.ask(client(mode, lambda call: call.io(Unhashable(), None, "key", timeout=2), seen))
     assert seen == [("key", 2)]
+
+
+async def test_the_time_limit_is_handed_to_what_a_decorator_wraps(mode: Mode) -> None:
+    """A decorated function is looked at where it was written."""
+    seen: list[object] = []
+
+    @functools.wraps(WithMethod.get)
+    def wrapper(*arguments, **named):
+        return WithMethod().get(*arguments, **named)
+
+    await mode.ask(client(mode, lambda call: call.io(wrapper, None, "key", timeout=2), seen))
+    assert seen == [("key", 2)]
+
+
+async def test_nothing_of_a_function_is_kept(mode: Mode) -> None:
+    """A closure that was handed over is collected with its call, and what it holds with it."""
+
+    class Held:
+        pass
+
+    references: list[weakref.ref[Held]] = []
+
+    def io(call):
+        held = Held()
+        references.append(weakref.ref(held))
+        return call.io(lambda: held, None)
+
+    seen: list[object] = []
+    await mode.ask(client(mode, io, seen))
+    assert [type(value) for value in seen] == [Held]
+    seen.clear()
+    await asyncio.sleep(0)
+    gc.collect()
+    assert [reference() for reference in references] == [None]

@@ -50,6 +50,7 @@ async def test_the_first_named_is_the_outermost(mode: Mode) -> None:
     assert log == ["a in", "b in", "c in", "c out", "b out", "a out"]
 
 
+@pytest.mark.F77
 async def test_scopes(mode: Mode, no_waiting: None) -> None:
     """A layer of scope "call" runs once a call, one of scope "attempt" once a try, inside of it."""
     log: list[str] = []
@@ -339,6 +340,7 @@ async def _alookup() -> None:
 FAILURES = [fails_before, fails_after, fails_on_io]
 
 
+@pytest.mark.F75
 @pytest.mark.parametrize("function", FAILURES)
 async def test_a_policy_stops_the_call(mode: Mode, function: object) -> None:
     """With on_error="raise" a layer's failure reaches the caller, with a note that names the layer."""
@@ -350,6 +352,7 @@ async def test_a_policy_stops_the_call(mode: Mode, function: object) -> None:
     assert log == ["outer in", "outer LookupError"]
 
 
+@pytest.mark.F72
 @pytest.mark.parametrize("on_error", ["ignore", "miss"])
 @pytest.mark.parametrize("function", FAILURES)
 async def test_a_failed_observer_is_passed_over(
@@ -371,6 +374,7 @@ async def test_a_failed_observer_is_passed_over(
     assert len(transport.sent) == 2
 
 
+@pytest.mark.F72
 @pytest.mark.parametrize("on_error", ["ignore", "miss"])
 async def test_a_failed_observer_does_not_hide_the_error(
     mode: Mode, on_error: str, caplog: pytest.LogCaptureFixture
@@ -460,6 +464,7 @@ def plain_function(call):
     return None
 
 
+@pytest.mark.F76
 @pytest.mark.parametrize(
     ("function", "terms", "text"),
     [

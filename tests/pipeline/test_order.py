@@ -68,6 +68,7 @@ def test_one_plugin_gives_several() -> None:
     assert order(layer("a"), Pair(), layer("b")) == ["a", "p1", "p2", "b"]
 
 
+@pytest.mark.F73
 def test_two_of_one_name() -> None:
     """Two layers of one name, from different plugins, stop the build."""
 

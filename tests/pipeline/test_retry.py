@@ -2,31 +2,30 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
-import stamina
-import stamina._core
-import tenacity.nap
-from tests.pipeline.memory import STREAM_HEADERS, MemoryTransport, Reply, Waiting, event, refused, said
+from tests.pipeline.memory import STREAM_HEADERS, MemoryTransport, Reply, event, refused, said
 from tests.pipeline.modes import Mode
+from tests.pipeline.naps import Naps
 
 from qonduit import (
     APIConnectionError,
     APIError,
     AuthenticationError,
     BadRequestError,
+    Call,
     InternalServerError,
     NotFoundError,
     PermissionDeniedError,
+    PluginError,
     ProtocolError,
     QuotaExhaustedError,
     RateLimitError,
     ServiceUnavailableError,
     StreamInterruptedError,
     hookimpl,
+    middleware,
 )
 from qonduit.retry import ExponentialRetry, RetryBudget
 from qonduit.retry_after import retry_after
@@ -34,28 +33,6 @@ from qonduit.retry_after import retry_after
 LOST = APIConnectionError("lost", outcome="unknown", retryable=True)
 NOT_SENT = APIConnectionError("unreachable", outcome="not_sent", retryable=True)
 OK = said("Hel", "lo")
-
-
-class Naps:
-    """What stands in for sleeping: `delays` are those asked for."""
-
-    def __init__(self) -> None:
-        self.delays: list[float] = []
-        self.sleep = self.delays.append
-
-    async def asleep(self, delay: float) -> None:
-        self.delays.append(delay)
-
-
-@pytest.fixture
-def naps(monkeypatch: pytest.MonkeyPatch) -> Iterator[Naps]:
-    """The waits between attempts, which take no time and have no jitter."""
-    naps = Naps()
-    monkeypatch.setattr(tenacity.nap, "time", naps)
-    monkeypatch.setattr(stamina._core, "_smart_sleep", naps.asleep)
-    monkeypatch.setattr("qonduit.retry.random.random", lambda: 0.5)
-    monkeypatch.setattr(ExponentialRetry.__init__, "__kwdefaults__", {"jitter": lambda: 0.5})
-    return naps
 
 
 async def failed(mode: Mode, transport: MemoryTransport, **options: Any) -> APIError:
@@ -121,6 +98,7 @@ async def test_which_statuses_are_tried_again(
     assert (error.status_code, error.attempts, len(transport.sent)) == (status, attempts, attempts)
 
 
+@pytest.mark.F30
 @pytest.mark.parametrize(
     ("code", "kind", "attempts"),
     [
@@ -140,6 +118,11 @@ async def test_the_providers_table_decides_by_code(
 
 RETRY_AFTER = [
     ({"retry_after": "7"}, [7.0]),
+    ({"retry_after": " 7\t"}, [7.0]),
+    ({"retry_after": "7, 9"}, [9.0]),
+    ({"retry_after": "9999999999"}, []),
+    ({"retry_after": "9" * 400}, []),
+    ({"retry_after_ms": "-1", "retry_after": "-1"}, [1.5]),
     ({"retry_after": "1"}, [1.5]),
     ({"retry_after": "0"}, [1.5]),
     ({"retry_after": "2.5"}, [2.5]),
@@ -163,6 +146,8 @@ RETRY_AFTER = [
 ]
 
 
+@pytest.mark.F31
+@pytest.mark.F32
 @pytest.mark.parametrize(("headers", "delays"), RETRY_AFTER)
 async def test_retry_after_is_honoured(mode: Mode, naps: Naps, headers: dict[str, str], delays: list[float]) -> None:
     """Retry-After in seconds, milliseconds or as a date is never undercut; above 60 s the call gives up."""
@@ -174,11 +159,13 @@ async def test_retry_after_is_honoured(mode: Mode, naps: Naps, headers: dict[str
     assert naps.delays == delays
 
 
-async def test_giving_up_on_a_long_wait_says_so(mode: Mode, naps: Naps) -> None:
+@pytest.mark.F31
+@pytest.mark.parametrize(("asked", "seconds"), [("3600", 3600.0), ("9999999999", 9999999999.0)])
+async def test_giving_up_on_a_long_wait_says_so(mode: Mode, naps: Naps, asked: str, seconds: float) -> None:
     """A Retry-After above 60 s is not waited for, and the error says how long the provider wants."""
-    error = await failed(mode, MemoryTransport(refused(429, retry_after="3600")))
-    assert (error.retry_after, error.attempts) == (3600.0, 1)
-    assert "3600" in str(error)
+    error = await failed(mode, MemoryTransport(refused(429, retry_after=asked)))
+    assert (error.retry_after, error.attempts, naps.delays) == (seconds, 1, [])
+    assert f"Not tried again: the provider asks to wait {seconds:g} s." in str(error)
 
 
 def test_a_date_is_measured_by_a_clock_when_the_answer_has_none() -> None:
@@ -187,6 +174,7 @@ def test_a_date_is_measured_by_a_clock_when_the_answer_has_none() -> None:
     assert retry_after({"retry-after": "Sat, 01 Jan 2000 00:00:00 GMT"}) == 0
 
 
+@pytest.mark.F35
 @pytest.mark.parametrize("failure", [LOST, refused(500), refused(504)])
 async def test_an_unknown_outcome_is_tried_once_more(mode: Mode, naps: Naps, failure: Any) -> None:
     """What may have been billed is tried once more, not twice, and the answer says so."""
@@ -196,8 +184,35 @@ async def test_an_unknown_outcome_is_tried_once_more(mode: Mode, naps: Naps, fai
     assert "outcome is unknown" in warning
     error = await failed(mode, MemoryTransport(failure), max_retries=5)
     assert (error.outcome, error.attempts) == ("unknown", 2)
+    assert "Not tried again: its outcome is unknown for the second time" in str(error)
 
 
+@pytest.mark.F35
+@pytest.mark.parametrize("failure", [LOST, refused(500), refused(504)])
+async def test_an_unknown_outcome_is_not_tried_again_where_money_goes_first(
+    mode: Mode, naps: Naps, monkeypatch: pytest.MonkeyPatch, failure: Any
+) -> None:
+    """With `retry_unknown = false` nothing that may have been billed is sent twice; what is known is still retried."""
+    monkeypatch.setenv("QONDUIT_RETRY_UNKNOWN", "false")
+    transport = MemoryTransport(failure)
+    error = await failed(mode, transport, max_retries=5)
+    assert (error.outcome, error.attempts, len(transport.sent), naps.delays) == ("unknown", 1, 1, [])
+    assert "Not tried again: its outcome is unknown, so it may have been billed, and retry_unknown is" in str(error)
+    transport = MemoryTransport(refused(503), NOT_SENT, failure, OK)
+    error = await failed(mode, transport, max_retries=5)
+    assert (error.outcome, error.attempts, len(transport.sent)) == ("unknown", 3, 3)
+
+
+@pytest.mark.F35
+async def test_what_would_not_be_tried_again_anyway_does_not_name_the_setting(
+    mode: Mode, naps: Naps, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`retry_unknown` is named where it is the reason, and not where there are no retries."""
+    monkeypatch.setenv("QONDUIT_RETRY_UNKNOWN", "false")
+    assert "retry_unknown" not in str(await failed(mode, MemoryTransport(refused(500)), max_retries=0))
+
+
+@pytest.mark.F35
 async def test_unknown_outcomes_are_counted_apart(mode: Mode, naps: Naps) -> None:
     """Refusals between do not reset the count of unknown outcomes."""
     transport = MemoryTransport(LOST, refused(503), LOST, OK)
@@ -240,6 +255,7 @@ async def test_a_request_refused_on_this_side_has_no_attempt(
     assert problem in str(caught.value)
 
 
+@pytest.mark.F38
 async def test_the_deadline_refuses_a_wait(mode: Mode, naps: Naps) -> None:
     """A wait that would pass the deadline of the call is not begun, and the error says so."""
     client = mode.client(MemoryTransport(refused(503)), deadline=1.4)
@@ -248,7 +264,7 @@ async def test_the_deadline_refuses_a_wait(mode: Mode, naps: Naps) -> None:
         with pytest.raises(ServiceUnavailableError) as caught:
             await mode.ask(client, deadline=deadline)
         assert (caught.value.attempts, naps.delays) == (len(delays) + 1, delays)
-        assert "would pass the call's deadline" in str(caught.value)
+        assert f"would pass the call's deadline ({deadline or 1.4:g} s)" in str(caught.value)
 
 
 async def test_the_retry_budget(mode: Mode, naps: Naps) -> None:
@@ -270,6 +286,19 @@ async def test_the_retry_budget(mode: Mode, naps: Naps) -> None:
     assert caught.value.attempts == 2
 
 
+async def test_each_key_has_a_budget_of_its_own(mode: Mode, naps: Naps) -> None:
+    """A provider that fails for one key leaves the retries of another key alone; clients of one key share theirs."""
+    transport = MemoryTransport(refused(503))
+    client = mode.client(transport)
+    for _ in range(7):
+        with pytest.raises(ServiceUnavailableError):
+            await mode.ask(client)
+    for options, attempts in (({"timeout": 3}, 1), ({"api_key": "sk-other"}, 4)):
+        with pytest.raises(ServiceUnavailableError) as caught:
+            await mode.ask(client.with_options(**options))
+        assert caught.value.attempts == attempts
+
+
 def test_the_budget_is_never_fuller_than_full() -> None:
     """Successes refill a budget to its capacity and no further."""
     budget = RetryBudget(capacity=2, refund=1)
@@ -278,62 +307,7 @@ def test_the_budget_is_never_fuller_than_full() -> None:
     assert [budget.take() for _ in range(3)] == [True, True, False]
 
 
-@pytest.fixture
-def inactive() -> Iterator[None]:
-    """A process in which somebody switched stamina off."""
-    stamina.set_active(False)
-    yield
-    stamina.set_active(True)
-
-
-async def test_stamina_switched_off(mode: Mode, inactive: None) -> None:
-    """With stamina switched off there is no retry, and the provider's error is intact."""
-    transport = MemoryTransport(refused(429, retry_after="1"))
-    error = await failed(mode, transport)
-    assert isinstance(error, RateLimitError)
-    assert (error.attempts, error.retry_after, len(transport.sent)) == (1, 1.0, 1)
-
-
-@pytest.mark.parametrize(("retries", "attempts"), [(0, 1), (3, 4), (5, 6)])
-async def test_staminas_test_mode_cannot_add_retries(mode: Mode, retries: int, attempts: int) -> None:
-    """However many attempts stamina's test mode allows, the policy ends them."""
-    transport = MemoryTransport(refused(503))
-    with stamina.set_testing(True, attempts=100):
-        error = await failed(mode, transport, max_retries=retries)
-    assert (error.attempts, len(transport.sent)) == (attempts, attempts)
-
-
-async def test_a_call_cancelled_while_it_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A cancellation during the wait goes on at once; nothing more is sent."""
-    waiting = Waiting()
-
-    async def sleep(delay: float) -> None:
-        await waiting()
-
-    monkeypatch.setattr(stamina._core, "_smart_sleep", sleep)
-    transport = MemoryTransport(refused(503))
-    mode = Mode(True, False)
-    task = asyncio.create_task(mode.ask(mode.client(transport)))
-    await waiting.reached.wait()
-    task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await task
-    assert len(transport.sent) == 1
-
-
-async def test_ctrl_c_while_it_waits(naps: Naps) -> None:
-    """Ctrl-C during the wait of a sync call goes on at once; nothing more is sent."""
-
-    def sleep(delay: float) -> None:
-        raise KeyboardInterrupt
-
-    naps.sleep = sleep
-    transport = MemoryTransport(refused(503))
-    with pytest.raises(KeyboardInterrupt):
-        await Mode(False, False).ask(Mode(False, False).client(transport))
-    assert len(transport.sent) == 1
-
-
+@pytest.mark.F37
 async def test_a_stream_that_fails_before_its_first_chunk_is_tried_again(streaming: Mode, naps: Naps) -> None:
     """Before the first chunk a stream is tried again; what had failed leaves no chunk behind."""
     empty = Reply(200, STREAM_HEADERS).with_parts()
@@ -354,6 +328,7 @@ async def test_an_error_event_before_the_first_chunk(streaming: Mode, naps: Naps
     assert naps.delays == [1.5, 2.5]
 
 
+@pytest.mark.F37
 async def test_a_stream_is_not_tried_again_after_its_first_chunk(streaming: Mode, naps: Naps) -> None:
     """After the first chunk nothing is tried again, whatever breaks."""
     limited = b'data: {"error":{"code":"limit_requests","message":"m"}}\n\n'
@@ -435,11 +410,22 @@ async def test_a_policy_cannot_add_a_second_unknown(mode: Mode, naps: Naps) -> N
 
 async def test_what_is_no_api_error_is_not_tried_again(mode: Mode, naps: Naps) -> None:
     """A defect, of a transport or a layer, goes to the caller at once, before and after a first failure."""
-    for script in ([LookupError("defect")], [refused(503), LookupError("defect")]):
-        transport = MemoryTransport(*script)
-        with pytest.raises(LookupError):
+
+    @middleware("broken", scope="attempt")
+    def broken(call: Call) -> Any:
+        response = yield call.request
+        raise LookupError("defect")
+        return response
+
+    for script in ([], [refused(503)]):
+        transport = MemoryTransport(*script, LookupError("defect"))
+        with pytest.raises(PluginError, match="transport"):
             await mode.ask(mode.client(transport))
-        assert len(transport.sent) == len(script)
+        assert len(transport.sent) == len(script) + 1
+        transport = MemoryTransport(*script, OK)
+        with pytest.raises(LookupError):
+            await mode.ask(mode.client(transport, broken))
+        assert len(transport.sent) == len(script) + 1
 
 
 def test_the_policys_table() -> None:

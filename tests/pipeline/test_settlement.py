@@ -414,6 +414,7 @@ def check_place(caught: list[warnings.WarningMessage], line: int) -> None:
     assert f"it was made at {__file__}:{line}" in str(warning.message)
 
 
+@pytest.mark.F48
 @pytest.mark.parametrize("by", ["call", "close"])
 def test_a_lost_sync_stream_is_settled_by_its_client(by: str) -> None:
     """A stream that is only collected warns with the place it was made; its client settles it at the next occasion."""
@@ -432,6 +433,7 @@ def test_a_lost_sync_stream_is_settled_by_its_client(by: str) -> None:
     assert transport.streams[0].ended == "closed"
 
 
+@pytest.mark.F48
 @pytest.mark.parametrize("by", ["call", "close"])
 async def test_a_lost_async_stream_is_settled_by_its_client(by: str) -> None:
     """The same, async: settled with the async forms in the loop of the next call, or by `aclose`."""
@@ -538,6 +540,8 @@ def test_closing_a_sync_stream_ends_its_iteration_in_another_thread() -> None:
     assert log == left("incomplete")
 
 
+@pytest.mark.F48
+@pytest.mark.F49
 def test_a_lost_async_stream_of_a_closed_loop() -> None:
     """A stream whose loop is gone is settled by the client's next call, in a loop of its own."""
     log: list[str] = []
@@ -554,6 +558,7 @@ def test_a_lost_async_stream_of_a_closed_loop() -> None:
     assert log == left("incomplete")
 
 
+@pytest.mark.F48
 def test_a_lost_stream_is_settled_at_exit() -> None:
     """What no client has settled is settled when the process ends, with the sync forms."""
     program = textwrap.dedent(

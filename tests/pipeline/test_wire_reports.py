@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -25,7 +26,7 @@ class Reporting:
         return self
 
     def build(self, request: Any) -> Any:
-        return self.inner.build(request)._replace(**self.changes)
+        return replace(self.inner.build(request), **self.changes)
 
 
 @modes
