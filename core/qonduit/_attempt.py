@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -10,8 +11,11 @@ from pydantic_core import PydanticSerializationError
 
 from qonduit._accumulate import Accumulator
 from qonduit._chain import Step, deliver
+from qonduit._defects import broken, gave, of_transport
 from qonduit._replay import replay
+from qonduit._sending import authorized, hide_credentials
 from qonduit._surrogates import surrogate_in
+from qonduit._tool_fragments import marked
 from qonduit.call import Call
 from qonduit.chunk import ChatChunk
 from qonduit.effects import Effect, Flow, Left
@@ -21,12 +25,11 @@ from qonduit.errors import (
     APITimeoutError,
     AuthenticationError,
     BadRequestError,
-    PluginError,
     ProtocolError,
     QonduitError,
     StreamInterruptedError,
 )
-from qonduit.parts import AuthFlow, Resend, StreamDecoder, Transport, WireStream
+from qonduit.parts import Resend, StreamDecoder, WireStream
 from qonduit.request import Request
 from qonduit.response import ChatResponse
 from qonduit.route import Route
@@ -37,6 +40,8 @@ _NO_SUCH_MODEL = {400, 403, 404}
 """Statuses by which providers refuse a model that is gone."""
 DRAIN_SECONDS = 0.1
 """How long the bytes after a stream's end mark are waited for, so that the connection serves again."""
+EARLY = 0.02
+"""How much before a limit a timer may go off that was set for it."""
 
 
 def attempting(route: Route) -> Step:
@@ -84,7 +89,10 @@ def _warnings(route: Route, wire: WireRequest) -> tuple[str, ...]:
 def build(route: Route, request: Request) -> WireRequest:
     """The wire form of `request` on `route`. Raises: BadRequestError; PluginError for a builder that fails."""
     try:
-        return route.request_builder.build(request)
+        wire = route.request_builder.build(request)
+        if not isinstance(wire, WireRequest):
+            raise gave(route, "request builder", wire, WireRequest)
+        return wire
     except QonduitError:
         raise
     except Exception as error:
@@ -93,17 +101,10 @@ def build(route: Route, request: Request) -> WireRequest:
             reason = str(error)  # names the type of the value, not the value
             raise BadRequestError(f"The request was not sent: it holds what JSON cannot carry. {reason}.") from None
         if place is None:
-            raise _broken(route, "request builder", error) from error
+            raise broken(route, "request builder", error) from error
     raise BadRequestError(
         f"The request was not sent: {place} holds a lone surrogate, which UTF-8 cannot carry. "
         "Decode the text with errors='replace', or remove it."
-    )
-
-
-def _broken(route: Route, part: str, error: Exception) -> PluginError:
-    return PluginError(
-        f"The {part} of provider '{route.profile.provider}' failed: {type(error).__name__}. This is a defect of the "
-        "provider plugin, not of your call."
     )
 
 
@@ -132,29 +133,52 @@ def _complete(error: APIError, route: Route, call: Call, request: Request) -> No
 def _exchange(route: Route, call: Call, request: Request, wire: WireRequest, warnings: tuple[str, ...]) -> Flow:
     """Send `wire` and give the answer, with `warnings` before its own."""
     timeout = request.timeout if request.timeout is not None else route.profile.timeout
-    deadline = time.monotonic() + timeout
+    now = time.monotonic()
+    deadline = now + timeout
     if call.deadline is not None and call.deadline < deadline:
         deadline = call.deadline
-    transport = route.transport
-    if wire.stream:
-        stream = yield from _authorized(transport, route.auth.flow(wire), deadline)
-        return (yield from _Reader(route, call, request, wire, stream, timeout, warnings).read(deadline))
-    answer = yield from _authorized(transport, route.auth.flow(wire), deadline)
-    answer = WireResponse(answer.status, answer.headers, answer.content, wire)  # the request without credentials
-    return (yield from _answer(route, call, request, answer, warnings))
+        if now >= deadline:
+            raise APITimeoutError(f"The request was not sent. {_limit(call, timeout, deadline)}", outcome="not_sent")
+    sent: list[WireRequest] = []
+    try:
+        try:
+            answer: Any = yield from authorized(route, wire, deadline, sent)
+        except APITimeoutError as error:
+            if limit := _limit(call, timeout, deadline, "a stream's first event" if wire.stream else "one attempt"):
+                error.add_reason(limit)
+            raise
+        if wire.stream:
+            return (yield from _Reader(route, call, request, wire, answer, timeout, warnings).read(deadline))
+        answer = WireResponse(answer.status, answer.headers, answer.content, wire)  # the request without credentials
+        return (yield from _answer(route, call, request, answer, warnings))
+    except APIError as error:
+        hide_credentials(error, wire, sent)
+        raise
+
+
+def _limit(call: Call, timeout: float, deadline: float, of: str = "one attempt") -> str:
+    """Which limit an attempt ran into, as a sentence; "" when none has passed, so that it was the transport's own."""
+    if time.monotonic() + EARLY < deadline:
+        return ""
+    if call.deadline is not None and deadline >= call.deadline:
+        return f"The limit that passed is deadline: {call.deadline - call.started:g} s for the whole call."
+    return f"The limit that passed is timeout: {timeout:g} s for {of}."
 
 
 def _answer(route: Route, call: Call, request: Request, answer: WireResponse, warnings: tuple[str, ...]) -> Flow:
     """What a whole answer means; replayed where the caller wants a stream."""
-    normalizer = route.response_normalizer
     if not 200 <= answer.status < 300:
-        raise normalizer.error(answer)
+        raise _refusal(route, answer)
     try:
-        response = normalizer.normalize(request, answer)
+        response = route.response_normalizer.normalize(request, answer)
+        if not isinstance(response, request.response_type):
+            raise gave(route, "response normalizer", response, request.response_type)
+        if isinstance(response, ChatResponse):
+            response = marked(response)
     except (QonduitError, Resend):
         raise
     except Exception as error:
-        raise _broken(route, "response normalizer", error) from error
+        raise broken(route, "response normalizer", error) from error
     if warnings:
         response = response.replace(warnings=(*warnings, *response.warnings))
     if call.streamed:
@@ -162,29 +186,17 @@ def _answer(route: Route, call: Call, request: Request, answer: WireResponse, wa
     return response
 
 
-def _authorized(transport: Transport, flow: AuthFlow, deadline: float) -> Flow:
-    """Send what auth yields, until it has nothing more to send; the last answer."""
-    item: Any = next(flow)
-    while True:
-        if item.__class__ is Effect:
-            try:
-                value = yield item
-            except Exception as error:  # noqa: BLE001  # auth decides
-                item = flow.throw(error)
-            else:
-                item = flow.send(value)
-            continue
-        streamed = item.stream
-        if streamed:
-            answer = yield Effect(transport.stream, transport.astream, (item, deadline))
-        else:
-            answer = yield Effect(transport.send, transport.asend, (item, deadline))
-        try:
-            item = flow.send(answer)
-        except StopIteration:
-            return answer
-        if streamed:
-            yield Effect(answer.close, answer.aclose)
+def _refusal(route: Route, answer: WireResponse) -> APIError:
+    """The error that an error status means."""
+    try:
+        error = route.response_normalizer.error(answer)
+    except (QonduitError, Resend):
+        raise
+    except Exception as failure:
+        raise broken(route, "response normalizer", failure) from failure
+    if not isinstance(error, APIError):
+        raise gave(route, "response normalizer", error, APIError)
+    return error
 
 
 class _Reader:
@@ -203,7 +215,7 @@ class _Reader:
         self._route = route
         self._call = call
         self._request = request
-        self._stream = stream
+        self._stream = call._wire_stream = stream
         self._timeout = timeout
         self._warnings = warnings
         self._head = WireResponse(stream.status, stream.headers, b"", wire)
@@ -211,13 +223,16 @@ class _Reader:
         self._received: list[bytes] = []
         self._size = 0
         self._delivered = False
+        self._deadline = 0.0
+        self._awaited = "a stream's first event"
 
     def read(self, deadline: float) -> Flow:
         stream = self._stream
+        self._deadline = deadline
         try:
             if not 200 <= stream.status < 300:
-                raise self._route.response_normalizer.error((yield from self._whole(deadline)))
-            if "json" in stream.headers.get("content-type", ""):
+                raise _refusal(self._route, (yield from self._whole(deadline)))
+            if _is_json(stream.headers.get("content-type", "")):
                 # A server that answers unstreamed, or with an error, in place of a stream.
                 answer = yield from self._whole(deadline)
                 return (yield from _answer(self._route, self._call, self._request, answer, self._warnings))
@@ -227,10 +242,12 @@ class _Reader:
             stream.close()
             raise
         except Exception as error:
+            if isinstance(error, APITimeoutError) and (limit := self._limit()):
+                error.add_reason(limit)
             yield Effect(stream.close, stream.aclose)
             if isinstance(error, (QonduitError, Resend)):
                 raise
-            raise _broken(self._route, "stream decoder", error) from error
+            raise broken(self._route, "stream decoder", error) from error
         except BaseException:
             yield Effect(stream.close, stream.aclose)
             raise
@@ -240,8 +257,10 @@ class _Reader:
         """The whole body of what answered a streamed request unstreamed."""
         while data := (yield Effect(self._stream.read, self._stream.aread, (deadline,))):
             self._keep(data)
+            if time.monotonic() >= deadline:
+                raise APITimeoutError("The answer did not end in time.", outcome="unknown", retryable=True)
         yield Effect(self._stream.finish, self._stream.afinish, (deadline,))
-        return self._head._replace(content=b"".join(self._received))
+        return replace(self._head, content=b"".join(self._received))
 
     def _chunks(self, decoder: StreamDecoder, deadline: float) -> Flow:
         """Deliver chunks until the end mark; a failure after the first carries what had arrived."""
@@ -250,7 +269,10 @@ class _Reader:
         effect = Effect(stream.read, stream.aread, (deadline,))
         try:
             while True:
-                data = yield effect
+                try:
+                    data = yield effect
+                except Exception as error:  # noqa: BLE001  # typed
+                    raise of_transport(self._route, error)  # noqa: B904
                 if data:
                     self._keep(data)
                 chunks: list[ChatChunk] = []
@@ -271,14 +293,18 @@ class _Reader:
                     if chunks and call.streamed:
                         self._delivered = call.committed = True
                         yield chunks
+                    self._awaited = "one gap between events"
                     deadline = time.monotonic() + self._timeout
                     if call.deadline is not None and call.deadline < deadline:
                         deadline = call.deadline
                     effect.args = (deadline,)
+                    self._deadline = deadline
                 if failure is not None:
                     raise failure
                 if decoder.finished or not data:
                     break
+                if time.monotonic() >= deadline:  # what keeps coming is no event, or the call's time is up
+                    raise APITimeoutError("No event came in time.", outcome="unknown", retryable=True)
             yield Effect(stream.finish, stream.afinish, (time.monotonic() + DRAIN_SECONDS,))
         except APIError as error:
             raise self._interrupted(error, decoder) from error.__cause__
@@ -295,6 +321,9 @@ class _Reader:
             return self._response(decoder, complete=decoder.finished and drained)
         return self._response(decoder, complete=True)
 
+    def _limit(self) -> str:
+        return _limit(self._call, self._timeout, self._deadline, self._awaited)
+
     def _interrupted(self, error: APIError, decoder: StreamDecoder) -> APIError:
         """The error of a stream that broke; after the first chunk it carries the partial answer, and is not retried."""
         if error.request_id is None:
@@ -305,23 +334,28 @@ class _Reader:
             return error
         partial = self._response(decoder, complete=False)
         if isinstance(error, APIConnectionError) and not isinstance(error, StreamInterruptedError):
-            limit = isinstance(error, APITimeoutError)
+            what, why = "broke off", error.message
+            if isinstance(error, APITimeoutError):
+                what = "ran out of time" if self._deadline == self._call.deadline else "stalled"
+                why = self._limit() or why
             error = StreamInterruptedError(
-                ("The stream stalled" if limit else "The stream broke off")
-                + f" after it had begun: {error.message} What had arrived is on the error's 'response'.",
+                f"The stream {what} after it had begun: {why} What had arrived is on the error's 'response'.",
                 outcome="unknown",
                 request_id=error.request_id,
             )
         error.response = partial
         if self._delivered:
             error.retryable = False
+            error.outcome = "unknown"  # what had been said before the refusal may be billed
         return error
 
     def _keep(self, data: bytes) -> None:
         self._received.append(data)
         self._size += len(data)
         if self._size > MAX_STREAM_BYTES:
-            raise ProtocolError(f"The stream is larger than {MAX_STREAM_BYTES} bytes; it was given up.")
+            raise ProtocolError(
+                f"The stream is larger than {MAX_STREAM_BYTES} bytes; it was given up.", outcome="unknown"
+            )
 
     def _response(self, decoder: StreamDecoder, *, complete: bool) -> ChatResponse:
         fields: dict[str, Any] = {} if self._accumulator.model else {"model": self._request.model}
@@ -334,6 +368,12 @@ class _Reader:
             status_code=self._head.status,
             content=tuple(self._received),
         )
+
+
+def _is_json(content_type: str) -> bool:
+    """Whether the media type is JSON's: one value, not a stream of them as application/x-ndjson is."""
+    kind = content_type.partition(";")[0].strip().lower()
+    return kind.endswith(("/json", "+json"))
 
 
 def _without_usage(chunks: list[ChatChunk]) -> list[ChatChunk]:

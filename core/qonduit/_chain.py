@@ -78,6 +78,7 @@ class _Layer:
                 if outcome is not None or response is not None or call.committed:
                     self._check_again(call, outcome)
                     held.clear()
+                    outcome = None  # its frames hold this one: a stream that is dropped would wait for the collector
                 try:
                     if call.streamed and self._handles_chunks:
                         value = response = yield from self._enter(call, item, held)
@@ -215,7 +216,7 @@ def pump(flow: Flow, *, on_batch: OnBatch, thrown: BaseException | None = None) 
     """
     value: Any = None
     error = thrown
-    failure: Exception | None = None
+    failure: BaseException | None = None
     while True:
         try:
             item = flow.send(value) if error is None else flow.throw(error)
@@ -227,7 +228,7 @@ def pump(flow: Flow, *, on_batch: OnBatch, thrown: BaseException | None = None) 
         if item.__class__ is list:
             try:
                 item = on_batch(item)
-            except Exception as failed:  # noqa: BLE001  # raised once the flow has settled
+            except BaseException as failed:  # noqa: BLE001  # raised once the flow has settled
                 failure, error = failed, Left()
                 continue
             if not item:
@@ -255,4 +256,4 @@ def accumulated(chunks: Iterable[ChatChunk], response: Response) -> Response:
     """`response` with the choices that `chunks` make: what a transforming layer has delivered."""
     accumulator = Accumulator()
     accumulator.add(chunks)
-    return response.replace(choices=accumulator.response().choices)
+    return response.replace(choices=accumulator.response(complete=response.complete).choices)

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import importlib.metadata
 import inspect
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeAlias
 
 import pluggy
 from pydantic import BaseModel, ValidationError
 
 from qonduit import hookspecs, parts
+from qonduit._building import made
+from qonduit._defects import place_of
 from qonduit._mistakes import describe_mistakes, nearest
 from qonduit.credentials import Credentials
 from qonduit.errors import ConfigurationError, PluginError, QonduitError
@@ -73,17 +75,20 @@ def load(point: importlib.metadata.EntryPoint, what: str, options: Mapping[str, 
         checked = model.model_validate(dict(options))
     except ValidationError as error:
         mistakes = "; ".join(describe_mistakes(error, model))
-        raise ConfigurationError(f"{where}: {mistakes}.") from None
-    return _built(factory, source, checked)
+    else:
+        return _built(factory, source, checked)
+    raise ConfigurationError(f"{where}: {mistakes}.")
 
 
 def _built(factory: Any, source: str, *options: Any) -> object:
     try:
-        return factory(*options)
+        plugin: object = factory(*options)
     except QonduitError:
         raise
     except Exception as error:
         raise PluginError(f"{source} cannot be built: {type(error).__name__}: {error}.") from error
+    made(plugin)
+    return plugin
 
 
 def _distribution(point: importlib.metadata.EntryPoint) -> str:
@@ -94,11 +99,11 @@ class _Bare:
     """A bare middleware as a plugin."""
 
     def __init__(self, middleware: Middleware) -> None:
-        self._middleware = middleware
+        self.middleware = middleware
 
     @hookimpl
     def qonduit_middleware(self) -> Middleware:
-        return self._middleware
+        return self.middleware
 
 
 class Plugins:
@@ -121,49 +126,87 @@ class Plugins:
         except pluggy.PluginValidationError as error:
             raise PluginError(_explain(_sourced(name, plugin), plugin, error)) from None
         except ValueError:
+            other = self._manager.get_plugin(name)
             raise PluginError(
-                f"{name} is named twice. Name each plugin once; give two of a kind different names."
+                f"{name} is named twice: by {_source(name, other)} and by {_source(name, plugin)}. Name each plugin "
+                "once; give two of a kind different names."
             ) from None
 
     def auth(self, profile: Profile, credentials: Credentials) -> parts.Auth:
         """The route's auth."""
-        found = self._manager.hook.qonduit_auth(profile=profile, credentials=credentials)
+        found = self._ask("qonduit_auth", profile=profile, credentials=credentials)
         part: parts.Auth = self._checked("qonduit_auth", found, parts.Auth)
         return part
 
     def request_builder(self, profile: Profile) -> parts.RequestBuilder:
         """The route's request builder."""
-        found = self._manager.hook.qonduit_request_builder(profile=profile)
+        found = self._ask("qonduit_request_builder", profile=profile)
         part: parts.RequestBuilder = self._checked("qonduit_request_builder", found, parts.RequestBuilder)
         return part
 
     def transport(self, profile: Profile) -> parts.Transport:
         """The route's transport."""
-        found = self._manager.hook.qonduit_transport(profile=profile)
+        found = self._ask("qonduit_transport", profile=profile)
         part: parts.Transport = self._checked("qonduit_transport", found, parts.Transport)
         return part
 
     def response_normalizer(self, profile: Profile) -> parts.ResponseNormalizer:
         """The route's response normalizer."""
-        found = self._manager.hook.qonduit_response_normalizer(profile=profile)
+        found = self._ask("qonduit_response_normalizer", profile=profile)
         part: parts.ResponseNormalizer = self._checked("qonduit_response_normalizer", found, parts.ResponseNormalizer)
         return part
 
     def retry_policy(self, profile: Profile) -> parts.RetryPolicy:
         """The route's retry policy."""
-        found = self._manager.hook.qonduit_retry_policy(profile=profile)
+        found = self._ask("qonduit_retry_policy", profile=profile)
         part: parts.RetryPolicy = self._checked("qonduit_retry_policy", found, parts.RetryPolicy)
         return part
 
     def middleware(self, profile: Profile) -> list[Middleware]:
         """All middleware, in the order in which the profile names the plugins."""
+        return self._ask("qonduit_middleware", self._layers, profile=profile)  # type: ignore[no-any-return]
+
+    def _layers(self, given: Iterable[Any]) -> list[Middleware]:
         layers: list[Middleware] = []
-        for found in self._manager.hook.qonduit_middleware(profile=profile):
+        for found in given:
             several = [found] if isinstance(found, Middleware) else found
             if inspect.iscoroutine(several) or not isinstance(several, Iterable):
                 self._checked("qonduit_middleware", several, Middleware)
             layers.extend(self._checked("qonduit_middleware", layer, Middleware) for layer in several)
         return layers
+
+    def _ask(self, hook: str, read: Callable[[Any], Any] | None = None, /, **given: Any) -> Any:
+        """What a hook gives, as `read` reads it. Raises: PluginError that names the plugin whose hook failed."""
+        try:
+            found = getattr(self._manager.hook, hook)(**given)
+            return found if read is None else read(found)
+        except QonduitError as error:
+            if not isinstance(error, PluginError):  # a plugin's own word on its set-up
+                error.add_note(f"raised by {hook} of {self._giver(hook, error)}")
+            raise
+        except Exception as error:  # noqa: BLE001  # typed
+            failure = PluginError(
+                f"{hook} of {self._giver(hook, error)} failed: {type(error).__name__} in {place_of(error)}. "
+                "The client was not built; this is a defect of the plugin."
+            )
+            if hook != "qonduit_auth":  # its text and its frames may hold the key
+                failure.__cause__ = error
+        raise failure
+
+    def _giver(self, hook: str, error: BaseException) -> str:
+        """The plugin in whose implementation of a hook an error was raised: the innermost that it came through."""
+        trace, depths = error.__traceback__, dict[Any, int]()
+        while trace is not None:
+            depths[trace.tb_frame.f_code] = len(depths)
+            trace = trace.tb_next
+        implementations = {
+            _sourced(implementation.plugin_name, implementation.plugin): depths.get(
+                getattr(inspect.unwrap(implementation.function), "__code__", None), -1
+            )
+            for implementation in getattr(self._manager.hook, hook).get_hookimpls()
+        }
+        deepest = max(implementations.values())
+        return " or ".join(name for name, depth in implementations.items() if depth == deepest)
 
     def _checked(self, hook: str, found: Any, kind: Any) -> Any:
         expected = sorted(name for name in vars(kind) if not name.startswith("_"))
@@ -186,6 +229,15 @@ class Plugins:
             f"{hook} of one of {givers} gave {type(found).__name__}; expected a {kind.__name__}"
             + (f" with: {', '.join(expected)}." if kind is not Middleware else ", made by @middleware.")
         )
+
+
+def _source(name: str, plugin: object) -> str:
+    """Where a plugin comes from: its distribution, else its class or function."""
+    described = _sourced(name, plugin)
+    if described != name:
+        return described.removeprefix(name).strip(" ()")
+    code: Any = plugin.middleware.function if isinstance(plugin, _Bare) else type(plugin)
+    return f"{code.__module__}.{code.__qualname__}"
 
 
 def _sourced(name: str, plugin: object) -> str:

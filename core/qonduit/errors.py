@@ -21,7 +21,8 @@
         │       └── ServiceUnavailableError 503
         └── ProtocolError               what came was not an answer
 
-No error holds a request, a header or a key: a traceback with locals, a log line or a pickle of one is safe to show.
+No error holds a request, a header or a key: a log line or a pickle of one is safe to show. A traceback with locals
+shows no key and no proxy password, but the prompt and `extra_headers`: they are in its frames, also the caller's own.
 """
 
 from __future__ import annotations

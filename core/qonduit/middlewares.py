@@ -124,7 +124,9 @@ def ordered(layers: Iterable[Middleware]) -> list[Middleware]:
     names = [layer.name for layer in waiting]
     for name in names:
         if names.count(name) > 1:
-            raise PluginError(f"Two middlewares are named '{name}'; a name may be used once in a profile.")
+            functions = [layer.function for layer in waiting if layer.name == name]
+            places = " and ".join(f"{function.__module__}.{function.__qualname__}" for function in functions)
+            raise PluginError(f"Two middlewares are named '{name}' ({places}); a name may be used once in a profile.")
     outside = {layer.name: set(layer.wrapped_by) & set(names) for layer in waiting}
     for layer in waiting:
         for inner in set(layer.wraps) & set(names):

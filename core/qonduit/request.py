@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 Count = Annotated[int, Field(strict=True)]
+Flag = Annotated[bool, Field(strict=True)]
+"""True or false; pydantic would take "yes" and 1 as well."""
 
 
 class Reasoning(Value):
@@ -30,9 +32,9 @@ class Reasoning(Value):
 
     model_config = ConfigDict(extra="forbid")
 
-    enabled: bool | None = None
+    enabled: Flag | None = None
     effort: str | None = None
-    budget: Annotated[int, Field(ge=0)] | None = None
+    budget: Annotated[Count, Field(ge=0)] | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -82,7 +84,7 @@ class Request(Value):
     needs_model: ClassVar[bool] = True
 
     model: str | None = None
-    stream: bool = False
+    stream: Flag = False
     extra_body: dict[str, Any] | None = None
     """Fields passed to the provider untouched, over what qonduit would send."""
     extra_headers: dict[str, str] | None = None
@@ -126,7 +128,7 @@ class ChatRequest(Request):
     tools: tuple[Annotated[dict[str, Any], BeforeValidator(_tool)], ...] | None = None
     """Tools as OpenAI writes them; `qonduit.tool` makes one of a typed function."""
     tool_choice: str | dict[str, Any] | None = None
-    parallel_tool_calls: bool | None = None
+    parallel_tool_calls: Flag | None = None
     response_format: Annotated[dict[str, Any] | None, BeforeValidator(_format)] = None
     """A mapping as OpenAI writes it, or a pydantic model or another type whose JSON schema the answer is to fit."""
     temperature: Number | None = None
@@ -137,13 +139,13 @@ class ChatRequest(Request):
     stop: str | tuple[Any, ...] | None = None
     seed: Count | None = None
     n: Annotated[Count, Field(ge=1)] | None = None
-    logprobs: bool | None = None
+    logprobs: Flag | None = None
     top_logprobs: Count | None = None
     presence_penalty: Number | None = None
     frequency_penalty: Number | None = None
     repetition_penalty: Number | None = None
     reasoning: Annotated[Reasoning | None, BeforeValidator(_reasoning)] = None
-    search: bool | dict[str, Any] | None = None
+    search: Flag | dict[str, Any] | None = None
     stream_options: dict[str, Any] | None = None
     user: str | None = None
 

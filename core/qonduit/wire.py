@@ -1,9 +1,13 @@
-"""WireRequest and WireResponse: what crosses the network, as plain values."""
+"""WireRequest and WireResponse: what crosses the network, as plain values.
+
+They are no tuples: what prints the local variables of a traceback goes through tuples, and here it would find the key.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 
 class Headers(Mapping[str, str]):
@@ -53,7 +57,8 @@ class Headers(Mapping[str, str]):
         return f"<Headers {', '.join(self)}>"
 
 
-class WireRequest(NamedTuple):
+@dataclass(frozen=True, slots=True, repr=False)
+class WireRequest:
     """One HTTP request, without credentials until auth has added them.
 
     `stream` says whether the answer is read as a stream, whatever the caller asked for; `operation` what it is for
@@ -82,7 +87,8 @@ class WireRequest(NamedTuple):
         return f"<WireRequest {self.method} {self.url} {len(self.content)} bytes>"
 
 
-class WireResponse(NamedTuple):
+@dataclass(frozen=True, slots=True, repr=False)
+class WireResponse:
     """One HTTP response. `headers` is looked up by lower-case name; `request` is what it answers, before auth.
 
     For a stream that has just been opened `content` is empty: the bytes come through the decoder.

@@ -64,6 +64,9 @@ def test_with_options_shares_connections(serve: Serve) -> None:
         ({"max_retries": 9}, "max_retries: "),
         ({"deadline": -1}, "deadline: "),
         ({"model": 3}, "model: expected text"),
+        ({"tags": "team"}, "tags: expected a mapping of text to text, got str"),
+        ({"tags": {"team": 1}}, r"tags\.team: expected text, got int"),
+        ({"tags": {1: "team"}}, "tags: a name: expected text, got int"),
         ({"api_key": "a b"}, "a space or a line break"),
     ],
 )
@@ -162,6 +165,7 @@ def test_the_wrong_kind_of_client_handed_in(serve: Serve) -> None:
     asyncio.run(http_client.aclose())
 
 
+@pytest.mark.F56
 def test_redirects_are_not_followed(serve: Serve) -> None:
     """A client handed in that follows redirects does not when qonduit sends: a key stays with its host."""
     server = serve([json_response({}, 307, location="/elsewhere")])

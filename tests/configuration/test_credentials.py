@@ -123,6 +123,7 @@ def test_a_missing_key(write: Write) -> None:
             assert part in message
 
 
+@pytest.mark.F55
 @pytest.mark.parametrize(
     ("key", "part"),
     [
@@ -160,6 +161,7 @@ def test_a_literal_key_in_a_file_warns(write: Write) -> None:
     assert CANARY not in str(caught[0].message)
 
 
+@pytest.mark.F57
 @pytest.mark.parametrize(
     "base_url",
     [
@@ -191,6 +193,7 @@ def test_a_found_key_goes_to_its_providers_hosts_only(
     assert key not in message
 
 
+@pytest.mark.F57
 def test_a_key_named_with_its_base_url_goes_there(write: Write, key: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A key named beside the base URL, as arguments or in one profile, goes to that host."""
     url = "http://127.0.0.1:8765/compatible-mode/v1"
@@ -205,6 +208,7 @@ def test_a_key_named_with_its_base_url_goes_there(write: Write, key: str, monkey
         sent_key("p", config=path)
 
 
+@pytest.mark.F57
 def test_a_key_goes_to_every_host_of_its_provider(key: str) -> None:
     """A found key goes to the provider's own hosts, by https, whatever names the address."""
     for url in (
@@ -240,6 +244,8 @@ async def test_a_rotated_key_async_and_streamed() -> None:
     assert [opened.ended for opened in transport.streams] == ["closed", "finished"]
 
 
+@pytest.mark.F54
+@pytest.mark.F59
 def test_nothing_shows_a_key(caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]) -> None:
     """Neither repr nor str nor a traceback with its notes nor a log record holds the key."""
     caplog.set_level(logging.DEBUG)
@@ -263,6 +269,7 @@ def test_nothing_shows_a_key(caplog: pytest.LogCaptureFixture, capsys: pytest.Ca
     assert not [text for text in shown if CANARY in text.replace(f"'client': {client!r}", "")]
 
 
+@pytest.mark.F61
 def test_credentials_show_their_origin() -> None:
     """Credentials show where they come from, and cannot be pickled."""
     credentials = Credentials(lambda: CANARY, "the variable X")
@@ -272,6 +279,7 @@ def test_credentials_show_their_origin() -> None:
         pickle.dumps(credentials)
 
 
+@pytest.mark.F61
 @pytest.mark.parametrize("kind", [Client, AsyncClient])
 def test_clients_are_not_pickled(kind: type[Client]) -> None:
     """A client is not pickled, and the refusal says why."""

@@ -163,6 +163,7 @@ MISTAKES = [
 ]
 
 
+@pytest.mark.F60
 @pytest.mark.parametrize(("line", "expected"), MISTAKES)
 def test_a_mistake_in_the_file(write: Write, key: str, line: str, expected: str) -> None:
     """An unknown key or a wrong value names file, table, key, what was expected and the nearest key."""
@@ -231,6 +232,7 @@ def test_an_unknown_variable_is_refused_without_a_file(monkeypatch: pytest.Monke
     assert "QONDUIT_TIMOUT is not known" in refused(provider="qwen", api_key="sk-x")
 
 
+@pytest.mark.F54
 @pytest.mark.parametrize(
     ("options", "expected"),
     [

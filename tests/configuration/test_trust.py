@@ -22,6 +22,7 @@ DEMANDS = [
 ]
 
 
+@pytest.mark.F57
 @pytest.mark.parametrize(("lines", "reason"), DEMANDS)
 def test_a_demanding_file_is_refused(write: Write, key: str, lines: tuple[str, ...], reason: str) -> None:
     """A found file that could send a key or a file to a stranger is refused with the reason and the mend."""
@@ -33,6 +34,7 @@ def test_a_demanding_file_is_refused(write: Write, key: str, lines: tuple[str, .
         assert part in message
 
 
+@pytest.mark.F68
 @pytest.mark.parametrize("group", ["providers", "plugins"])
 def test_a_strangers_code_is_refused(write: Write, key: str, stranger: Stranger, group: str) -> None:
     """A found file that names what qonduit does not bundle is refused before anything of it is imported."""

@@ -57,6 +57,14 @@ MISTAKES = [
     ({"stream_options": 3}, ["stream_options: expected a mapping"]),
     ({"reasoning": {"efort": "low"}}, ["reasoning.efort: is not known", "did you mean 'effort'?"]),
     ({"reasoning": -3}, ["reasoning.budget: expected at least 0"]),
+    ({"reasoning": {"enabled": "on"}}, ["reasoning.enabled: expected true or false"]),
+    ({"reasoning": {"budget": "3"}}, ["reasoning.budget: expected a whole number"]),
+    ({"stream": "yes"}, ["stream: expected true or false"]),
+    ({"stream": 1}, ["stream: expected true or false"]),
+    ({"stream": None}, ["stream: expected true or false"]),
+    ({"parallel_tool_calls": "false"}, ["parallel_tool_calls: expected true or false"]),
+    ({"logprobs": 1}, ["logprobs: expected true or false"]),
+    ({"search": "yes"}, ["search: expected true or false or expected a mapping"]),
     ({"messages": []}, ["messages: "]),
     ({"messages": [{}]}, ["messages[0].role: is missing"]),
     ({"messages": [{"content": "x"}]}, ["messages[0].role: is missing"]),
@@ -91,6 +99,7 @@ def test_every_mistake_is_named() -> None:
         assert f"{place}: " in str(caught.value)
 
 
+@pytest.mark.F60
 def test_a_mistake_does_not_show_the_prompt() -> None:
     """An error of a request shows neither the prompt nor the value that was wrong."""
     with pytest.raises(BadRequestError) as caught:
@@ -116,6 +125,7 @@ SURROGATES = [
 ]
 
 
+@pytest.mark.F67
 @pytest.mark.parametrize("provider", ["openai", "qwen", "dashscope"])
 @pytest.mark.parametrize(("parameters", "place"), SURROGATES)
 def test_a_lone_surrogate_is_named(provider: str, parameters: dict[str, Any], place: str) -> None:
@@ -271,6 +281,7 @@ def test_what_is_caught_by_what() -> None:
     assert not issubclass(qonduit.BudgetExceededError, APIError)
 
 
+@pytest.mark.F59
 def test_wire_values_show_no_content() -> None:
     """What crosses the network shows neither headers nor content."""
     wire = WireRequest("POST", "https://x/", {"authorization": "sk-secret"}, b"my prompt")

@@ -107,6 +107,8 @@ class NumberPolicy:
         return 3
 
 
+@pytest.mark.F73
+@pytest.mark.F76
 @pytest.mark.parametrize(
     ("plugin", "texts"),
     [
@@ -137,6 +139,7 @@ def test_a_broken_plugin_stops_the_build(plugin: Any, texts: list[str]) -> None:
         assert text in message
 
 
+@pytest.mark.F73
 @pytest.mark.parametrize(
     "plugins",
     [
@@ -152,6 +155,7 @@ def test_a_plugin_named_twice(plugins: Any) -> None:
         client(*plugins)
 
 
+@pytest.mark.F74
 def test_the_first_named_wins() -> None:
     """Of plugins that give a part, the first named wins, before the provider and the defaults."""
     first, second = MemoryTransport(said("first")), MemoryTransport(said("second"))
@@ -176,6 +180,7 @@ def test_none_leaves_it_to_the_next() -> None:
     assert answer.text == "next"
 
 
+@pytest.mark.F74
 def test_plugins_come_before_the_provider() -> None:
     """A plugin's request builder, auth and normalizer take the place of the provider's and the default's."""
 
