@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from qonduit_cli.output import note, one_line, write
+from qonduit_cli.output import harmless, note, one_line, write
 from qonduit_cli.parameters import parse_parameters, read_prompt
 from qonduit_cli.selection import Target, open_client
 
@@ -112,13 +112,13 @@ class _Page:
             return
         self._end_thinking()
         self._open = True  # before it is: Ctrl-C may come between the two
-        write(text)
+        write(harmless(text, sys.stdout))
         self._open = not text.endswith("\n")
 
     def reason(self, text: str | None) -> None:
         if not text or not self._reasoning:
             return
-        sys.stderr.write(f"{self._dim}{text}{self._plain}")
+        sys.stderr.write(f"{self._dim}{harmless(text, sys.stderr)}{self._plain}")
         sys.stderr.flush()
         self._thinking = True
 

@@ -79,6 +79,7 @@ def _examine(target: Target, report: Report) -> None:
     keyed = "api_key" in resolved.origins
     _settings(resolved.profile, resolved.origins, report)
     _routes(resolved, report)
+    _fallbacks(resolved, report)
     report.row("key", f"from {resolved.origins['api_key']}" if keyed else "none")
     _plugins(selection, resolved, report)
     _retries(resolved.profile, report)
@@ -136,6 +137,17 @@ def _routes(resolved: Resolved, report: Report) -> None:
         report.row(f"  route {place + 1}", f"{route.profile.provider} at {route.profile.base_url} {reason}")
 
 
+def _fallbacks(resolved: Resolved, report: Report) -> None:
+    """The profiles that serve where this one fails, and where their keys are."""
+    for place, other in enumerate(resolved.fallbacks, start=1):
+        profile = other.profile
+        report.row(
+            f"  fallback {place}",
+            f"'{profile.name}': {profile.provider} at {profile.base_url}, model {profile.model or 'of the call'}, "
+            f"key from {other.origins['api_key']}",
+        )
+
+
 def _abilities(route: Resolved) -> frozenset[str]:
     able = route.info.capabilities
     return able.operations | able.parameters | able.parts | able.features
@@ -166,6 +178,13 @@ def _network(resolved: Resolved, key: str | None, report: Report) -> None:
     profile = resolved.profile
     proxy = profile.proxy.get_secret_value() if profile.proxy is not None else None
     report.row("proxies", _proxies(proxy, profile.trust_env))
+    _endpoint(profile, key, report)
+    for other in resolved.fallbacks:
+        _endpoint(other.profile, other.credentials.value, report)
+
+
+def _endpoint(profile: Profile, key: str | None, report: Report) -> None:
+    proxy = profile.proxy.get_secret_value() if profile.proxy is not None else None
     answer = probe(profile.base_url, key, proxy=proxy, trust_env=profile.trust_env)
     problem = problem_of(answer, profile.base_url, key is not None)
     if problem is not None:

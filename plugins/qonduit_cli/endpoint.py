@@ -6,6 +6,8 @@ import time
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from qonduit._proxies import environment_proxy
+
 PROBE_SECONDS = 5.0
 """How long an address has to answer."""
 
@@ -20,14 +22,23 @@ class Answer:
 
 
 def probe(base_url: str, key: str | None, *, proxy: str | None, trust_env: bool) -> Answer:
-    """GET `base_url`/models, its head only. Never raises for what the network does."""
+    """GET `base_url`/models, its head only, by the proxy that a client would take.
+
+    Never raises for what the network does.
+    """
     import httpx
 
+    if proxy is None and trust_env:
+        proxy = environment_proxy(base_url)
     headers = {"authorization": f"Bearer {key}"} if key is not None else {}
     started = time.perf_counter()
     try:
         with (
-            httpx.Client(proxy=proxy, trust_env=trust_env, timeout=PROBE_SECONDS, follow_redirects=False) as client,
+            httpx.Client(
+                transport=httpx.HTTPTransport(proxy=proxy, trust_env=trust_env),
+                timeout=PROBE_SECONDS,
+                follow_redirects=False,
+            ) as client,
             client.stream("GET", f"{base_url}/models", headers=headers) as response,
         ):
             status = response.status_code

@@ -6,12 +6,16 @@ import contextlib
 import errno
 import io
 import os
+import re
 import shutil
 import sys
 import warnings
 from collections.abc import Container, Sequence
 from pathlib import Path
+from typing import TextIO
 
+_OBEYED = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]|\r(?!\n)")
+"""Characters that move, colour or overwrite; not those that join the signs of a script or of a picture."""
 WIDTH_OFF_TERMINAL = 1000
 """Columns of a table that goes into a file or a pipe: as wide as it needs to be, never folded."""
 
@@ -39,6 +43,11 @@ def prepare() -> None:
 def one_line(text: object) -> str:
     """`text` on one line, without characters that a terminal would obey."""
     return "".join(character if character.isprintable() else "?" for character in " ".join(str(text).split()))
+
+
+def harmless(text: str, stream: TextIO) -> str:
+    """A model's text for `stream`: where that is a terminal, with "?" in place of what it would obey."""
+    return _OBEYED.sub("?", text) if stream.isatty() else text
 
 
 def write(text: str) -> None:

@@ -10,16 +10,16 @@ import asyncio
 import json
 import os
 import re
+from functools import lru_cache
 from operator import itemgetter
 from typing import Any
-
-from pydantic_core import to_json
 
 from qonduit import APIError, Call, ConfigurationError, Cost, CostPart, PluginError, Response
 from qonduit_cost.entry import NOT_SENT, Intent, Sent, Settlement, now, settled
 from qonduit_cost.hold import Hold, plain, write_holds
 
-_CALL_ID = "qonduit_cost.call_id"
+_CALL_ID = "call_id"
+"""In the state of a call; the plugin `logging` has the same, with fewer digits."""
 _NAME = re.compile(r"[\w.:/@+-]{1,128}", re.ASCII)
 _CODE = re.compile(r"[A-Za-z][\w.-]{0,63}", re.ASCII)
 
@@ -37,9 +37,9 @@ def intent_of(call: Call, *, hit: bool = False, cost: Cost | None = None, holds:
         profile.provider,
         profile.region,
         call.operation,
-        call.request.model,
+        call.request.model and _writable(call.request.model),
         call.streamed,
-        json.dumps(call.tags, ensure_ascii=False, sort_keys=True) if call.tags else "{}",
+        _writable(_tags(call.tags)) if call.tags else "{}",
         profile.key_id,
         plain(cost.amount) if cost is not None and cost.amount is not None else None,
         cost.currency if cost is not None and known else None,
@@ -49,10 +49,10 @@ def intent_of(call: Call, *, hit: bool = False, cost: Cost | None = None, holds:
 
 
 def call_id(call: Call) -> str:
-    """The id that all rows of a call have."""
-    found: str | None = call.state.get(_CALL_ID)
-    if found is None:
-        found = call.state[_CALL_ID] = os.urandom(16).hex()
+    """The id that all rows of a call have. It begins with that of its log records, whichever was made first."""
+    found: str = call.state.get(_CALL_ID, "")
+    if len(found) < 32:
+        found = call.state[_CALL_ID] = found + os.urandom(16 - len(found) // 2).hex()
     return found
 
 
@@ -113,18 +113,13 @@ def _money(cost: Cost, model: str | None) -> tuple[str | None, ...]:
 
 
 def _parts(parts: tuple[CostPart, ...]) -> str:
-    return to_json(
-        [
-            {
-                "kind": part.kind,
-                "quantity": part.quantity,
-                "unit_price": plain(part.unit_price),
-                "amount": plain(part.amount),
-                "tier": part.tier,
-            }
-            for part in parts
-        ]
-    ).decode()
+    """The column `parts`. Put together by hand, since no value needs more than quotes."""
+    lines = [
+        f'{{"kind":{_quoted(part.kind)},"quantity":{part.quantity},"unit_price":"{plain(part.unit_price)}",'
+        f'"amount":"{plain(part.amount)}","tier":{_quoted(part.tier)}}}'
+        for part in parts
+    ]
+    return f"[{','.join(lines)}]"
 
 
 def _error(error: BaseException, code: str | None) -> str:
@@ -132,11 +127,18 @@ def _error(error: BaseException, code: str | None) -> str:
     return f"{kind}: {code}" if code is not None and _CODE.fullmatch(code) else kind
 
 
+def _writable(text: str) -> str:
+    """Lone surrogates, which no file can hold, written out as JSON does."""
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
+
+
 def _name(text: Any) -> str | None:
     """What a provider says, where it can be a name; else None."""
     return text if text is not None and _NAME.fullmatch(text) else None
 
 
+_quoted = lru_cache(maxsize=256)(json.dumps)
+_tags = json.JSONEncoder(ensure_ascii=False, sort_keys=True).encode
 _COUNTS = Settlement._fields[Settlement._fields.index("input_tokens") : Settlement._fields.index("amount")]
 _counts = itemgetter(*_COUNTS)
 _NO_COUNTS = (None,) * len(_COUNTS)

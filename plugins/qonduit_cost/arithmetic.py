@@ -7,9 +7,8 @@ that its input falls into. Source: https://help.aliyun.com/zh/model-studio/model
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from decimal import Decimal
-from typing import Literal, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 from qonduit import ChatResponse, Cost, CostPart, Profile, Response, Usage
 from qonduit.value import trusted
@@ -28,8 +27,7 @@ INPUT_ONLY = frozenset({"embeddings", "rerank"})
 ZERO = Decimal(0)
 
 
-@dataclass(frozen=True, slots=True)
-class Counts:
+class Counts(NamedTuple):
     """Token counts to be priced. `input` and `output` include the others; None is: not reported."""
 
     input: int | None

@@ -60,6 +60,7 @@ class _Budget:
         period, since, until = self._period(now)
         span = Span(
             since=None if since is None else stamp(since.astimezone(datetime.UTC)),
+            until=None if until is None else stamp(until.astimezone(datetime.UTC)),
             profile=self.options.profile,
             tag=tag,
             rate=self.rate,

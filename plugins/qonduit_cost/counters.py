@@ -92,6 +92,8 @@ def count_before(connection: sqlite3.Connection, span: Span) -> Before:
             patience -= 1
             if patience < 0:
                 break
+        elif not span.covers(row[2]):
+            continue  # of a later period: the clock was put back
         elif row[1] == "intent":
             still_open.append(row[0])
         else:
@@ -116,7 +118,7 @@ def _begin_new(connection: sqlite3.Connection, holds: Iterable[Hold], before: Ma
             aside = [other.amount for other in read_holds(row[8]) if key_of(other) == key_of(hold)]
             if row[1] == "intent" and aside:
                 reserved = EXACT.add(reserved, aside[0])  # given back when it is settled
-            elif span.since is None or row[2] >= span.since:
+            elif span.covers(row[2]):
                 spent = EXACT.add(spent, _charge_of(row, span))
         _write(connection, hold, spent, reserved)
 

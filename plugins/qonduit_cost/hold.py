@@ -16,14 +16,19 @@ from qonduit_cost.currency import EXACT
 class Span:
     """Which attempts of a ledger a budget is about, to add up what was spent before it was kept.
 
-    `since` is a time as the ledger writes it; None: from the beginning.
+    `since` and `until` are times as the ledger writes them, the second exclusive; None: from the beginning, for ever.
     """
 
     since: str | None
+    until: str | None = None
     profile: str | None
     tag: tuple[str, str] | None
     rate: Callable[[str], Decimal | None]
     """What one unit of a currency is worth in the budget's; None when nobody said."""
+
+    def covers(self, started: str) -> bool:
+        """Whether an attempt that was started then is in it."""
+        return (self.since is None or started >= self.since) and (self.until is None or started < self.until)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

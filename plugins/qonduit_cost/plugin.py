@@ -131,7 +131,7 @@ class CostPlugin:
         if cost is not None and usage is response.usage and not response.cached:
             return cost  # type: ignore[no-any-return]
         try:
-            if not response.complete:
+            if not response.complete and not response.cached:
                 return lower_bound(self.catalogue, call.request, response, call.profile)
             return cost_of(self.catalogue, response, call.profile, call.operation)
         except Exception as error:  # noqa: BLE001  # the answer is there and paid for: it must not be lost

@@ -48,8 +48,10 @@ class Recorder:
         if self.ledger.quick and not self._behind:
             try:
                 self.ledger.begin(entry, 0)
-            except LedgerError:
-                pass  # busy, or broken: what follows waits, and decides
+            except BudgetExceededError:
+                raise
+            except Exception:  # noqa: BLE001, S110  # busy, or broken: what follows waits, and decides
+                pass
             else:
                 return
         try:
@@ -79,7 +81,7 @@ class Recorder:
         if self.ledger.quick and not self._behind:
             try:
                 self.ledger.settle(entry, settlement, 0)
-            except LedgerError:
+            except Exception:  # noqa: BLE001, S110  # likewise: an answer that is paid for is given, whatever happens
                 pass
             else:
                 if self.ledger.untidy and not leaving:
@@ -108,9 +110,12 @@ class Recorder:
             return
         try:
             self.ledger.begin(entry, WAIT_SECONDS)
-        except LedgerError as error:
+        except BudgetExceededError:
+            raise
+        except Exception as failure:  # noqa: BLE001  # also what no ledger should raise
             if entry.void:
                 return
+            error = _explained(failure)
             if self._strict:
                 raise type(error)(f"{error.message} The request was not sent, since the ledger is strict.") from None
             with self._lock:
@@ -122,10 +127,14 @@ class Recorder:
             if self._behind and time.monotonic() < self._leave_until:
                 self._keep(entry)
                 return
+            if self._behind and self._spool is not None and entry.id is None and self._spool.holds(entry):
+                if not self._catch_up():  # which takes it down with the others
+                    self._keep(entry)
+                return
             try:
                 self.ledger.settle(entry, settlement, WAIT_SECONDS)
-            except LedgerError as error:
-                self._fell_behind(error)
+            except Exception as failure:  # noqa: BLE001  # also what no ledger should raise
+                self._fell_behind(_explained(failure))
                 self._keep(entry)
                 return
             if self._behind:
@@ -154,17 +163,26 @@ class Recorder:
                 error.message,
             )
 
-    def _catch_up(self) -> None:
+    def _catch_up(self) -> bool:
+        """Whether the ledger has all now."""
         if self._spool is None:
             self._behind = False
-            return
+            return True
         try:
             entries = self._spool.entries()
             self.ledger.catch_up(self._spool.batch, entries, self._spool.lost, WAIT_SECONDS)
-        except (LedgerError, OSError):
+        except Exception:  # noqa: BLE001  # it is tried again later
             self._leave_until = time.monotonic() + PAUSE_SECONDS
-            return
+            return False
         lost = self._spool.lost
         self._spool.clear()
         self._behind = False
         logger.warning("The ledger is written again: %d attempts were caught up on, %d are lost.", len(entries), lost)
+        return True
+
+
+def _explained(failure: Exception) -> LedgerError:
+    """A failure of a ledger that has not said itself what is wrong."""
+    if isinstance(failure, LedgerError):
+        return failure
+    return LedgerError(f"The ledger has a defect: it raised {type(failure).__name__}.")

@@ -6,6 +6,7 @@ left who are gone; a writer that is still there does so itself.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -52,27 +53,39 @@ class Spool:
         return self._ledger.with_name(f"{self._ledger.name}.spool-{self._member.id}")
 
     def keep(self, entry: Entry) -> bool:
-        """Keep an entry, open or settled, in place of an earlier one of its key. False: there is no room for it."""
-        line = json.dumps([entry.key, entry.id, entry.intent, entry.settlement], ensure_ascii=False).encode() + b"\n"
+        """Keep an entry, open or settled, in place of an earlier one of its key. False: there is no room for it.
+
+        Of one that is here as open the rest is kept in memory, where it must be, for as long as the process lives.
+        """
         try:
-            path = self.path
-            if self._size + len(line) > MAX_BYTES:
-                # Of one that is here as open the rest is kept in memory, for as long as the process lives.
-                return entry.key in self._running
-            file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-            try:
-                if os.write(file, line) != len(line):
-                    return False
-            finally:
-                os.close(file)
+            self._append(entry)
         except OSError:
-            return False
-        self._size += len(line)
+            return entry.key in self._running
         if entry.settlement is None:
             self._running[entry.key] = entry
         else:
             self._running.pop(entry.key, None)
         return True
+
+    def holds(self, entry: Entry) -> bool:
+        """Whether it is here as open."""
+        return entry.key in self._running
+
+    def _append(self, entry: Entry) -> None:
+        """Raises: OSError."""
+        words = json.dumps([entry.key, entry.id, entry.intent, entry.settlement], ensure_ascii=False)
+        line = words.encode("utf-8", "backslashreplace") + b"\n"
+        path = self.path
+        if self._size + len(line) > MAX_BYTES:
+            raise OSError(errno.EFBIG, "the spool is full")
+        file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        try:
+            if os.write(file, line) != len(line):
+                os.ftruncate(file, self._size)  # what follows must not be glued to it
+                raise OSError(errno.ENOSPC, "the disk is full")
+        finally:
+            os.close(file)
+        self._size += len(line)
 
     @property
     def batch(self) -> str:
@@ -93,8 +106,9 @@ class Spool:
         self._leave()
 
     def close(self) -> None:
-        """Leave the file to who opens the ledger next."""
-        self._leave()
+        """Leave the file to who opens the ledger next; not while attempts that it holds are under way."""
+        if not self._running:
+            self._leave()
 
     def _leave(self) -> None:
         self._running, self._size, self.lost = {}, 0, 0

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from qonduit import BudgetExceededError
-from qonduit_cost import counters, database, membership, spool
+from qonduit_cost import attempts, counters, database, membership, spool
 from qonduit_cost.entry import Entry, Intent, Settlement, abandoned, now
 from qonduit_cost.hold import Hold, read_holds
 from qonduit_cost.ledger import LedgerBusyError, LedgerError
@@ -28,35 +28,18 @@ T = TypeVar("T")
 TIDY_EVERY = 2000
 """Transactions after which the write-ahead log is moved into the file: some 20 MB."""
 
-_BEGIN_COLUMNS = Intent._fields
-_END_COLUMNS = Settlement._fields
-_INSERT = (
-    f"INSERT INTO attempts ({', '.join(_BEGIN_COLUMNS)}, process, state)"  # noqa: S608  # columns of this package
-    f" VALUES ({', '.join('?' * len(_BEGIN_COLUMNS))}, ?, 'intent')"
-)
-_WHOLE_COLUMNS = (*(name for name in _BEGIN_COLUMNS if name not in _END_COLUMNS), *_END_COLUMNS)
-_INSERT_WHOLE = (
-    f"INSERT INTO attempts ({', '.join(_WHOLE_COLUMNS)}, process, state)"  # noqa: S608
-    f" VALUES ({', '.join('?' * len(_WHOLE_COLUMNS))}, ?, 'settled')"
-)
-_KEPT = tuple(number for number, name in enumerate(_BEGIN_COLUMNS) if name not in _END_COLUMNS)
-"""The places of an intent's columns that its settlement does not fill again."""
-_SETTLE = (
-    f"UPDATE attempts SET {', '.join(f'{name} = ?' for name in _END_COLUMNS)}, state = 'settled'"  # noqa: S608
-    " WHERE id = ? AND state = 'intent'"
-).replace("currency = ?", "currency = coalesce(?, currency)")
-"""The currency of the estimate stays where a cost is not known."""
-
 
 class SQLiteLedger:
     """See `Ledger`. `path` None keeps it in memory. With `power` a row that was written survives a power cut.
 
     `self.member` is this writer's number among those of the file; None before the file was opened, and in memory.
+    `self.settled_gone` counts the attempts of writers that are gone which this object has settled.
     """
 
     def __init__(self, path: Path | None, *, power: bool = False) -> None:
         self.path = None if path is None else path.expanduser().absolute()
         self.member: membership.Member | None = None
+        self.settled_gone = 0
         self._power = power
         self._lock = threading.Lock()
         self._connection: sqlite3.Connection | None = None
@@ -106,6 +89,13 @@ class SQLiteLedger:
     def settle(self, entry: Entry, settlement: Settlement, wait: float) -> None:
         """See `Ledger`."""
         self._write(wait, self._settle, entry, settlement)
+
+    def settle_gone(self, wait: float) -> None:
+        """Settle what writers left open that are gone, and write what they left in spools. Raises: LedgerError.
+
+        The first access to a file does this too.
+        """
+        self._write(wait, self._settle_gone)
 
     def catch_up(self, batch: str, entries: Sequence[Entry], lost: int, wait: float) -> None:
         """See `Ledger`."""
@@ -168,9 +158,7 @@ class SQLiteLedger:
 
     def _insert(self, connection: sqlite3.Connection, entry: Entry) -> int:
         self._writes += 1
-        number = connection.execute(_INSERT, (*entry.intent, self._number)).lastrowid
-        assert number is not None
-        return number
+        return attempts.begin(connection, entry.intent, self._number)
 
     @property
     def _number(self) -> int:
@@ -179,32 +167,34 @@ class SQLiteLedger:
     def _settle(self, connection: sqlite3.Connection, entry: Entry, settlement: Settlement) -> None:
         if entry.holds:
             with database.transaction(connection):
-                self._settle_within(connection, entry, settlement)
+                number = self._settle_within(connection, entry, settlement)
         else:
-            self._settle_within(connection, entry, settlement)
-        if entry.id is not None:
-            self._open_ids.discard(entry.id)
+            number = self._settle_within(connection, entry, settlement)
+        entry.id = number
+        self._open_ids.discard(number)
 
-    def _settle_within(self, connection: sqlite3.Connection, entry: Entry, settlement: Settlement) -> None:
+    def _settle_within(self, connection: sqlite3.Connection, entry: Entry, settlement: Settlement) -> int:
+        """Returns the row's id: once it is the entry's, settling it again changes nothing."""
         self._writes += 1
         if entry.id is None:
-            kept = [entry.intent[number] for number in _KEPT]
-            if settlement.currency is None:
-                settlement = settlement._replace(currency=entry.intent.currency)
-            connection.execute(_INSERT_WHOLE, (*kept, *settlement, self._number))
+            number = attempts.add(connection, entry.intent, settlement, self._number)
             counters.charge(connection, entry, settlement, held=False)
-        elif connection.execute(_SETTLE, (*settlement, entry.id)).rowcount:
+            return number
+        if attempts.settle(connection, entry.id, settlement):
             counters.charge(connection, entry, settlement, held=True)
+        return entry.id
 
     def _catch_up(self, connection: sqlite3.Connection, batch: str, entries: Sequence[Entry], lost: int) -> None:
         opened: list[tuple[Entry, int]] = []
+        ended: list[tuple[Entry, int]] = []
         with database.transaction(connection):
             done = connection.execute("INSERT OR IGNORE INTO spools VALUES (?, ?, ?)", (batch, now(), len(entries)))
             if not done.rowcount:
                 return
             for entry in entries:
-                if entry.settlement is not None:
-                    self._settle_within(connection, entry, entry.settlement)
+                settlement = entry.settlement  # another thread may be about to settle it
+                if settlement is not None:
+                    ended.append((entry, self._settle_within(connection, entry, settlement)))
                 else:
                     counters.set_aside(connection, entry, {}, check=False)
                     opened.append((entry, self._insert(connection, entry)))
@@ -216,6 +206,9 @@ class SQLiteLedger:
         for entry, number in opened:
             entry.id = number
             self._open_ids.add(number)
+        for entry, number in ended:
+            entry.id = number
+            self._open_ids.discard(number)
 
     def _settle_gone(self, connection: sqlite3.Connection) -> int:
         """Settle what writers left open that are no more; how many attempts there were."""
@@ -226,7 +219,7 @@ class SQLiteLedger:
         if not gone:
             return 0
         count = 0
-        columns = ", ".join(("id", *_BEGIN_COLUMNS))
+        columns = ", ".join(("id", *Intent._fields))
         with database.transaction(connection):
             for number, last in gone:
                 rows = connection.execute(
@@ -239,6 +232,7 @@ class SQLiteLedger:
                     self._settle_within(connection, entry, abandoned(intent))
                 connection.execute("DELETE FROM processes WHERE id = ?", (number,))
                 count += len(rows)
+        self.settled_gone += count
         return count
 
     def _tidy(self, connection: sqlite3.Connection) -> None:

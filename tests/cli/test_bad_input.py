@@ -125,3 +125,29 @@ def test_a_fault_of_a_plugin_is_a_sentence(command: Command, provider: Provider)
     assert "boom" in done.stderr
     assert done.stderr.count("\n") == 1
     assert done.returncode in {1, 2}
+
+
+@pytest.mark.F54
+@pytest.mark.F60
+@pytest.mark.parametrize(
+    ("line", "hint"),
+    [
+        (f'api_kee = "{CANARY}"', "api_kee: is not known"),
+        (f'api_key = ["{CANARY}"]', "api_key: expected text"),
+        (f'proxy = {{url = "http://me:{CANARY}@proxy.test"}}', "proxy: expected text"),
+        (f'options = "{CANARY}"', "options: expected a mapping"),
+        (f'plugins = ["logging"]\n[profiles.local.plugin.logging]\nredct = ["{CANARY}"]', "redct: is not known"),
+        (f'plugins = ["logging"]\n[profiles.local.plugin.logging]\nredact = "{CANARY}"', "redact: expected a list"),
+        (f'broken = "{CANARY}', "is not TOML"),
+    ],
+)
+@pytest.mark.parametrize("arguments", [["chat", "hi"], ["doctor"]], ids=" ".join)
+def test_a_mistake_beside_a_secret(
+    command: Command, provider: Provider, arguments: list[str], line: str, hint: str
+) -> None:
+    """No command shows the value that it does not understand; `Command.run` looks for it."""
+    profile = provider.profile(line).replace('api_key = "env:TEST_KEY"\n', "" if line.startswith("api_key") else "\n")
+    command.configure(profile, DASHSCOPE_API_KEY=CANARY)
+    done = command.run(*arguments)
+    assert hint in done.stdout + done.stderr
+    assert done.returncode != 0

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import signal
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -175,6 +178,7 @@ def test_a_broken_stream_keeps_what_arrived(local: Command, provider: Provider) 
     assert done.returncode == 1
 
 
+@pytest.mark.F66
 def test_an_error_of_the_provider_is_a_sentence(local: Command, provider: Provider) -> None:
     """A 401 is one line on standard error, exit code 1; control characters do not reach the terminal."""
     body = {"error": {"message": "No\x1b[31m such\nkey", "code": "invalid_api_key"}}
@@ -185,6 +189,34 @@ def test_an_error_of_the_provider_is_a_sentence(local: Command, provider: Provid
     assert done.stderr.count("\n") == 1
     assert "\x1b" not in done.stderr
     assert done.returncode == 1
+
+
+@pytest.mark.F66
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no pseudo-terminals")
+def test_a_model_commands_no_terminal(local: Command, provider: Provider) -> None:
+    """What a terminal would obey is a question mark there; a pipe, and so a file, gets the answer as it is."""
+    import pty
+
+    evil = "a\x1b[31mb\x9b2J\u202ec\rd\n\te👩\u200d💻"
+
+    def say_it(handler: Handler) -> None:
+        handler.begin_stream()
+        handler.event({"role": "assistant", "content": evil})
+        handler.event({}, "stop")
+        handler.wfile.write(b"data: [DONE]\n\n")
+
+    provider.answer = say_it
+    assert local.run("chat", "hi").stdout == f"{evil}\n"
+    terminal, inner = pty.openpty()
+    process = local.start("chat", "hi", stdout=inner)
+    os.close(inner)
+    shown = b""
+    with contextlib.suppress(OSError):  # the end of a pseudo-terminal on Linux
+        while data := os.read(terminal, 4096):
+            shown += data
+    os.close(terminal)
+    assert process.wait(30) == 0
+    assert shown.decode().replace("\r\n", "\n") == "a?[31mb?2J?c?d\n\te👩\u200d💻\n"
 
 
 def test_a_retry_is_silent(command: Command, provider: Provider) -> None:

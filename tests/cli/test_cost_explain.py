@@ -47,7 +47,7 @@ ROWS = [
     SETTLED | {"call_id": "b" * 32, "request_id": "\x1b[2J"},
 ]
 
-Run = Callable[[str], str]
+Run = Callable[..., str]
 
 
 @pytest.fixture
@@ -55,8 +55,8 @@ def explain(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Run:
     """What `qonduit cost explain ID` prints, on both streams."""
     path = write_ledger(tmp_path / "costs.sqlite3", ROWS)
 
-    def run(identity: str) -> str:
-        arguments = ["cost", "explain", identity, "--ledger", str(path), "--timezone", "Asia/Shanghai"]
+    def run(identity: str, *more: str) -> str:
+        arguments = ["cost", "explain", identity, *more, "--ledger", str(path), "--timezone", "Asia/Shanghai"]
         assert app(arguments, prog_name="qonduit", standalone_mode=False)() == 0
         captured = capsys.readouterr()
         return captured.out + captured.err
@@ -133,3 +133,18 @@ def test_what_names_no_call(explain: Run, identity: str, hint: str) -> None:
 def test_terminals_are_not_obeyed(explain: Run) -> None:
     """What came from a server reaches no terminal as it is."""
     assert "\x1b" not in explain("10")
+
+
+def test_the_bill_as_json(explain: Run) -> None:
+    """The rows of the call with their parts, and the total; amounts are text."""
+    found = json.loads(explain("2", "--json"))
+    assert found["call_id"] == RETRIED
+    refused, answered = found["rows"]
+    assert (refused["error"], refused["amount"], refused["parts"], refused["streamed"]) == (
+        "RateLimitError", "0", [], False,
+    )  # fmt: skip
+    assert (answered["tags"], answered["streamed"]) == ({"team": "search", "user": "李雷"}, True)
+    assert answered["parts"] == [{"tier": None} | part for part in PARTS]
+    assert answered["started_at"] == "2026-11-20T12:00:00.000Z"
+    assert (found["total"]["attempts"], found["total"]["cost"]) == (2, {"CNY": "0.04658"})
+    assert "\x1b" not in explain("10", "--json")

@@ -41,6 +41,15 @@ def test_all_is_well(local: Command, provider: Provider) -> None:
     assert provider.keys == [f"Bearer {CANARY}"]
 
 
+def test_a_host_that_switched_retries_off(local: Command) -> None:
+    """Where something in the process has switched stamina off, there are no retries: that is a problem, and said."""
+    done = local.python(
+        "import stamina, sys; stamina.set_active(False); from qonduit_cli import main; sys.exit(main(['doctor']))"
+    )
+    assert "PROBLEM         stamina is switched off in this process: nothing is retried." in done.stdout
+    assert done.returncode == 1
+
+
 def test_a_newcomer_has_no_key(command: Command) -> None:
     """Without configuration and key the mend is named, and the exit code is 1."""
     done = command.run("doctor")
@@ -130,3 +139,37 @@ def test_a_choice_between_ways(command: Command) -> None:
 def test_one_way_is_no_choice(local: Command) -> None:
     """A provider that is no choice has no routes to show."""
     assert "route" not in local.run("doctor").stdout
+
+
+def test_fallbacks_are_shown_and_tried(command: Command, provider: Provider) -> None:
+    """Each with its place and its key's, and its endpoint is asked too: one that is down is a problem of today."""
+    with free_port() as port:
+        command.configure(
+            provider.profile('fallback = ["spare"]\n')
+            + f'[profiles.spare]\nprovider = "openai"\nmodel = "tiny"\nbase_url = "http://127.0.0.1:{port}/v1"\n'
+            'api_key = "env:SPARE_KEY"\n',
+            TEST_KEY=CANARY,
+            SPARE_KEY=f"{CANARY}-spare",
+        )
+        done = command.run("doctor")
+    assert f"fallback 1    'spare': openai at http://127.0.0.1:{port}/v1, model tiny, key from" in done.stdout
+    assert f"127.0.0.1:{port} cannot be reached" in done.stdout
+    assert "takes the key" in done.stdout
+    assert CANARY not in done.stdout
+    assert done.returncode == 1
+    assert provider.keys == [f"Bearer {CANARY}"]
+
+
+def test_chat_says_which_profile_served(command: Command, provider: Provider) -> None:
+    """An answer of a fallback comes with a warning on standard error."""
+    with free_port() as port:
+        command.configure(
+            f'default = "main"\n[profiles.main]\nprovider = "qwen"\nmodel = "qwen-plus"\nmax_retries = 0\n'
+            f'base_url = "http://127.0.0.1:{port}/v1"\napi_key = "env:TEST_KEY"\nfallback = ["local"]\n'
+            + provider.profile().partition("\n")[2],
+            TEST_KEY=CANARY,
+        )
+        done = command.run("chat", "hi")
+    assert "Hello" in done.stdout
+    assert "Profile 'main' failed: APIConnectionError. Profile 'local' (provider 'openai') answered." in done.stderr
+    assert done.returncode == 0

@@ -1,4 +1,4 @@
-"""`qonduit cost` and `qonduit cost explain`: find the ledger, read it, and show what is asked for."""
+"""`qonduit cost` with `explain` and `settle`: find the ledger, and show or do what is asked for."""
 
 from __future__ import annotations
 
@@ -9,16 +9,17 @@ from pathlib import Path
 from typing import Literal
 
 from qonduit_cli.costs import text
-from qonduit_cli.costs.explain import explain
+from qonduit_cli.costs.explain import bill, call_of, explain
 from qonduit_cli.costs.figures import exact
 from qonduit_cli.costs.page import Page, groupings_of, render
 from qonduit_cli.costs.period import Zone, moment
 from qonduit_cli.costs.report import Conversion, Report, add_up, grouping
-from qonduit_cli.costs.rows import Filters, LedgerFile, open_ledger
+from qonduit_cli.costs.rows import BUSY_SECONDS, Filters, LedgerFile, open_ledger
 from qonduit_cli.costs.source import find
 from qonduit_cli.failures import UsageError
 from qonduit_cli.output import note, say, write_file
 from qonduit_cost.spool import waiting
+from qonduit_cost.sqlite import SQLiteLedger
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,11 +134,32 @@ def _notes(report: Report, file: LedgerFile, filters: Filters) -> list[str]:
 
 
 def show_explanation(
-    identity: str, timezone: str | None, profile: str | None, ledger: Path | None, config: Path | None
+    identity: str, timezone: str | None, profile: str | None, ledger: Path | None, config: Path | None, *, as_json: bool
 ) -> int:
     """Print the bill of a call. Raises: UsageError, ConfigurationError."""
     zone = Zone.named(timezone)
     source = find(ledger, profile, config)
     with open_ledger(source.path) as file:
-        explain(file, identity, zone)
+        rows = call_of(file, identity)
+        if as_json:
+            text.write_json(bill(rows))
+        else:
+            explain(rows, zone)
+    return 0
+
+
+def settle(profile: str | None, ledger: Path | None, config: Path | None) -> int:
+    """Settle what processes left open that are gone. Raises: ConfigurationError."""
+    path = find(ledger, profile, config).path
+    with open_ledger(path):
+        kept = waiting(path)
+    writer = SQLiteLedger(path)
+    try:
+        writer.settle_gone(BUSY_SECONDS)
+    finally:
+        writer.close()
+    say(f"settled, of processes that are gone: {writer.settled_gone}")
+    say(f"written, that had waited beside the ledger: {kept - waiting(path)}")
+    with open_ledger(path) as file:
+        say(f"open, of processes that are there: {file.open()}")
     return 0

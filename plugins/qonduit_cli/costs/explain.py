@@ -12,13 +12,14 @@ from qonduit_cli.costs.figures import NAMES, exact
 from qonduit_cli.costs.period import Zone
 from qonduit_cli.costs.report import Sums
 from qonduit_cli.costs.rows import LedgerFile, Row, money, tags_of
+from qonduit_cli.costs.text import sums_as_json
 from qonduit_cli.failures import UsageError
 from qonduit_cli.output import aligned, note, one_line, say, write
 from qonduit_cost.currency import EXACT
 
 
-def explain(ledger: LedgerFile, identity: str, zone: Zone) -> None:
-    """Print what a call is charged for. Raises: UsageError when `identity` means no call, or several."""
+def call_of(ledger: LedgerFile, identity: str) -> list[Row]:
+    """The rows of the call that `identity` means. Raises: UsageError when it means no call, or several."""
     calls = ledger.calls(identity)
     if not calls:
         raise UsageError(
@@ -28,7 +29,31 @@ def explain(ledger: LedgerFile, identity: str, zone: Zone) -> None:
     if len(calls) > 1:
         shown = ", ".join(call[:12] for call in calls[:8])
         raise UsageError(f"{identity} may be one of {len(calls)} calls: {shown}{' …' * (len(calls) > 8)}")
-    rows = ledger.call(calls[0])
+    return ledger.call(calls[0])
+
+
+def bill(rows: Sequence[Row]) -> dict[str, Any]:
+    """What a call is charged for, as JSON: times are UTC, amounts text with every digit."""
+    return {
+        "call_id": rows[0].call_id,
+        "rows": [
+            {
+                **row._asdict(),
+                "streamed": bool(row.streamed),
+                "tags": dict(tags_of(row.tags)),
+                "parts": [
+                    {**part, "unit_price": exact(part["unit_price"]), "amount": exact(part["amount"])}
+                    for part in _parts(row)
+                ],
+            }
+            for row in rows
+        ],
+        "total": sums_as_json(_sums(rows)),
+    }
+
+
+def explain(rows: Sequence[Row], zone: Zone) -> None:
+    """Print what a call is charged for."""
     _print_call(rows, zone)
     for row in rows:
         say()
@@ -139,12 +164,17 @@ def _parts(row: Row) -> Sequence[Mapping[str, Any]]:
 
 
 def _print_total(rows: Sequence[Row]) -> None:
-    sums = Sums()
-    for row in rows:
-        sums.add(row)
+    sums = _sums(rows)
     amounts = " + ".join(f"{exact(amount)} {currency}" for currency, amount in sorted(sums.cost.items()))
     unknown = f", and {sums.unknown} of unknown cost" if sums.unknown else ""
     say(f"the call: {amounts or '0'} in {sums.attempts} attempts{unknown}")
+
+
+def _sums(rows: Sequence[Row]) -> Sums:
+    sums = Sums()
+    for row in rows:
+        sums.add(row)
+    return sums
 
 
 def _detail(text: str) -> None:

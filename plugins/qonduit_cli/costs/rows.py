@@ -125,6 +125,12 @@ class LedgerFile:
             ).fetchone()
         return int(count)
 
+    def open(self) -> int:
+        """How many attempts have been started and not settled."""
+        with _explained(self.path):
+            (count,) = self._connection.execute("SELECT count(*) FROM attempts WHERE state = 'intent'").fetchone()
+        return int(count)
+
     def calls(self, identity: str) -> list[str]:
         """The ids of the calls that `identity` may mean: a row's id, a call's or its beginning, a request's."""
         exact = "SELECT DISTINCT call_id FROM attempts WHERE id = ? OR call_id = ? OR request_id = ?"

@@ -1,6 +1,7 @@
 """Source: which ledger is read, and by which rates; both are options of the plugin `cost`.
 
-A configuration that was found and is not trusted may name them: nothing is sent or written.
+A configuration that was found and is not trusted may name them: nothing is sent, and nothing written but into a ledger
+that is there, and there only what the next call would.
 """
 
 from __future__ import annotations

@@ -94,12 +94,13 @@ def as_json(report: Report) -> dict[str, Any]:
     """The groups and the total; amounts are text, with every digit."""
     return {
         "by": report.by.name,
-        "groups": [{"group": name} | _sums_as_json(sums) for name, sums in report.groups.items()],
-        "total": _sums_as_json(report.total),
+        "groups": [{"group": name} | sums_as_json(sums) for name, sums in report.groups.items()],
+        "total": sums_as_json(report.total),
     }
 
 
-def _sums_as_json(sums: Sums) -> dict[str, Any]:
+def sums_as_json(sums: Sums) -> dict[str, Any]:
+    """Counts, and amounts by currency as text."""
     return {
         **{name: getattr(sums, name) for name in COUNTS},
         **{name: _money(getattr(sums, name)) for name in ("cost", "saved", "set_aside")},

@@ -83,6 +83,7 @@ def explain(
         str | None, typer.Option("--profile", "-p", metavar="NAME", help="The profile whose ledger it is.")
     ] = None,
     timezone: TimeZone = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     ledger: Ledger = None,
     config: Config = None,
 ) -> Work:
@@ -91,7 +92,26 @@ def explain(
     def work() -> int:
         from qonduit_cli.costs.command import show_explanation
 
-        return show_explanation(identity, timezone, profile, ledger, config)
+        return show_explanation(identity, timezone, profile, ledger, config, as_json=as_json)
+
+    return work
+
+
+@cost_app.command()
+def settle(
+    *,
+    profile: Annotated[
+        str | None, typer.Option("--profile", "-p", metavar="NAME", help="The profile whose ledger it is.")
+    ] = None,
+    ledger: Ledger = None,
+    config: Config = None,
+) -> Work:
+    """Settle what processes left open that are gone, as the next call would."""
+
+    def work() -> int:
+        from qonduit_cli.costs.command import settle as settle_gone
+
+        return settle_gone(profile, ledger, config)
 
     return work
 

@@ -66,6 +66,8 @@ async def ask_async(client: AsyncClient, count: int, failed: Counter[str]) -> No
         await asyncio.gather(*(one(number) for number in range(start, start + 10)))
 
 
+@pytest.mark.F43
+@pytest.mark.F45
 @pytest.mark.usefixtures("no_waiting")
 def test_a_thousand_calls(emulator: Emulator, tmp_path: Path) -> None:
     """Refusals cost nothing, damaged answers are told from the others, and the rest is the same to the token.

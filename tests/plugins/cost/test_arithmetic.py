@@ -147,6 +147,7 @@ def test_reasoning_that_is_shown_and_not_counted() -> None:
     assert [part.kind for part in cost.parts] == ["thinking_output"]
 
 
+@pytest.mark.F44
 @pytest.mark.parametrize(
     ("response", "provenance", "reason"),
     [
@@ -201,6 +202,7 @@ def test_an_answer_without_a_model_has_the_profiles() -> None:
     assert nameless.reason == "the answer does not say which model gave it"
 
 
+@pytest.mark.F42
 def test_a_cache_hit_costs_nothing_and_says_what_it_saved() -> None:
     """Amount 0, no parts, and the cost that the answer would have had."""
     response = answer(usage={"input_tokens": 1000, "output_tokens": 100}, cached=True)

@@ -62,6 +62,7 @@ ENDS = st.one_of(
 )
 
 
+@pytest.mark.F45
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 700), ENDS), max_size=25), st.data())
 def test_the_limit_holds_whatever_calls_come_and_go(attempts: list[tuple[int, Any]], data: st.DataObject) -> None:
@@ -100,6 +101,7 @@ def test_the_limit_holds_whatever_calls_come_and_go(attempts: list[tuple[int, An
     ledger.close()
 
 
+@pytest.mark.F45
 def test_the_limit_holds_for_threads_and_processes_at_once(path: Path) -> None:
     """Six threads and three processes want 18 times as much as there is; exactly as much is given as there is."""
     source = """
@@ -151,6 +153,8 @@ def test_the_limit_holds_for_threads_and_processes_at_once(path: Path) -> None:
     assert len(rows(path)) == number
 
 
+@pytest.mark.F43
+@pytest.mark.F45
 def test_what_a_killed_process_had_set_aside_is_counted_and_given_back(path: Path) -> None:
     """It counts with what it could cost at most, since it may have been billed: once, and for good."""
     source = """
@@ -174,6 +178,7 @@ def test_what_a_killed_process_had_set_aside_is_counted_and_given_back(path: Pat
     here.close()
 
 
+@pytest.mark.F45
 def test_a_budget_that_is_new_begins_with_what_was_spent_before(path: Path) -> None:
     """Of its days and tags only; what was refused counts nothing, what may have been billed its estimate."""
     ledger = SQLiteLedger(path)
@@ -222,6 +227,25 @@ def test_a_new_budget_looks_no_further_back_than_it_must(path: Path) -> None:
     ledger.close()
 
 
+@pytest.mark.F45
+def test_a_clock_that_was_put_back_moves_no_cost_into_the_past(path: Path) -> None:
+    """What was spent of later days is not counted for a day that is new to the ledger."""
+    ledger = SQLiteLedger(path)
+    for day, amount in (("2026-06-02", "1"), ("2026-06-01", "2"), ("2026-06-03", "4"), ("2026-06-02", "8")):
+        attempt = entry(started_at=f"{day}T12:00:00.000Z")
+        ledger.begin(attempt, 1)
+        ledger.settle(attempt, answered(amount), 1)
+    rate = {"CNY": Decimal(1)}.get
+    span = Span(since="2026-06-02T00:00:00.000Z", until="2026-06-03T00:00:00.000Z", profile=None, tag=None, rate=rate)
+    limit = Limit(amount=Decimal(20), blocks=True, span=span, resets_at=None)
+    asked = Hold(
+        name="n", period="day 2026-06-02", scope="", currency="CNY", amount=Decimal(3), rate=Decimal(1), limit=limit
+    )
+    ledger.begin(entry("g", asked), 1)
+    assert counter(path) == {"n": (9, 3)}
+    ledger.close()
+
+
 def test_a_new_budget_takes_over_what_was_set_aside_while_the_ledger_was_down(path: Path) -> None:
     """An attempt that was caught up on as open is given back when it ends, and charged once."""
     ledger = SQLiteLedger(path)
@@ -250,6 +274,17 @@ def test_a_new_budget_is_added_up_before_the_ledger_is_held(path: Path) -> None:
     assert counter(path) == {"all": (5, 1)}
     ledger.close()
     other.close()
+
+
+@pytest.mark.F45
+def test_what_is_settled_twice_is_charged_once(path: Path) -> None:
+    """As a row is written once."""
+    ledger, attempt = SQLiteLedger(path), entry("a", hold("4"))
+    ledger.begin(attempt, 1)
+    for amount in ("1", "2"):
+        ledger.settle(attempt, answered(amount), 1)
+    ledger.close()
+    assert counter(path) == {"all": (1, 0)}
 
 
 def test_holds_are_read_as_they_were_written() -> None:
@@ -422,6 +457,7 @@ def test_a_budget_in_another_currency_needs_a_rate(path: Path) -> None:
     assert counter(path)["budget 0"][0] == PRICE / 8
 
 
+@pytest.mark.F43
 async def test_an_attempt_that_may_have_been_billed_counts_with_its_estimate(mode: Mode, path: Path) -> None:
     """The budget is not passed by what nobody saw the bill of; a refusal gives all back."""
     cost = plugin(path, {"limit": "1"})

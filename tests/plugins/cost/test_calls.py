@@ -16,6 +16,7 @@ from tests.plugins.cost.ledgers import rows
 from tests.plugins.cost.test_budgets import embeddings
 
 from qonduit import APIConnectionError, APIError, Client, PluginError, middleware
+from qonduit_cache import CachePlugin
 from qonduit_cost import CostPlugin
 from qonduit_cost.options import CostOptions
 from qonduit_cost.sqlite import SQLiteLedger
@@ -101,6 +102,7 @@ async def test_batches_are_attempts_of_one_call(mode: Mode, path: Path) -> None:
     assert sum(Decimal(row["amount"]) for row in found) == response.cost.amount
 
 
+@pytest.mark.F43
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
 def test_a_stream_that_nobody_closed(path: Path) -> None:
     """It is settled by the client, with what had arrived."""
@@ -147,6 +149,7 @@ async def test_a_refused_attempt_costs_nothing_and_leaves_no_doubt(mode: Mode, p
     assert (first["amount"], first["provenance"], second["attempt"]) == ("0", "exact", 2)
 
 
+@pytest.mark.F43
 @pytest.mark.parametrize(
     ("failure", "sent"),
     [
@@ -213,6 +216,7 @@ async def test_no_secret_is_in_any_of_its_files(mode: Mode, path: Path) -> None:
     assert [name for name, canary in CANARIES.items() if canary.encode() in written] == []
 
 
+@pytest.mark.F46
 async def test_a_price_file_that_cannot_be_read_loses_no_answer(mode: Mode, tmp_path: Path) -> None:
     """What was answered and paid for is given, and its row says why it has no price."""
     cost = plugin(tmp_path / "ledger.sqlite3", prices=str(tmp_path / "missing.toml"))
@@ -254,6 +258,45 @@ async def test_a_layer_around_the_attempt_may_answer_itself(mode: Mode, path: Pa
     assert len(rows(path)) == 1
     await mode.leave(asking)
     cost.close()
+
+
+@pytest.mark.F42
+@pytest.mark.parametrize("asynchronous", [False, True])
+@pytest.mark.parametrize("read", [0, 1, 2])
+async def test_a_hit_that_is_left_costs_nothing(path: Path, asynchronous: bool, read: int) -> None:
+    """However much of the kept answer was read: its row has the amount 0, and what the whole answer would have cost."""
+    mode, cost = Mode(asynchronous, streamed=True), plugin(path)
+    asking = mode.client(MemoryTransport(said("Hello", " there")), cost, CachePlugin())
+    whole = await mode.ask(asking)
+    assert whole.response.cost is not None
+    stream = await mode.start(asking)
+    for _ in range(read):
+        await mode.next(stream)
+    await mode.leave(stream)
+    assert stream.response.cached
+    assert (stream.response.cost.amount, stream.response.cost.saved) == (0, whole.response.cost.amount)
+    await mode.leave(asking)
+    cost.close()
+    _, hit = rows(path)
+    assert (hit["kind"], hit["outcome"], hit["attempt"]) == ("hit", "cached", 0)
+    assert (hit["amount"], hit["provenance"], hit["parts"]) == ("0", "exact", None)
+    assert Decimal(hit["saved"]) == whole.response.cost.amount
+    for view in ("calls", "days"):
+        assert sum(row["total_tokens"] or 0 for row in rows(path, view)) == 10, "tokens of a hit are in no sum"
+
+
+@pytest.mark.F46
+async def test_a_text_that_no_file_can_hold_is_no_reason_to_refuse(mode: Mode, path: Path) -> None:
+    """Names of files, as Python has them, may be tags; they are written as JSON writes them."""
+    cost = plugin(path)
+    asking = mode.client(MemoryTransport(said("ok")), cost)
+    told = await mode.ask(asking, tags={"file": "\udce9t\u00e9"})
+    assert told.response.text == "ok"
+    await mode.leave(asking)
+    cost.close()
+    (row,) = rows(path)
+    assert json.loads(row["tags"]) == {"file": "\udce9t\u00e9"}
+    assert cost.degraded is None
 
 
 def test_lists_and_counts_are_free_attempts(path: Path) -> None:

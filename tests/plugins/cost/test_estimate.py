@@ -151,6 +151,7 @@ def test_a_broken_stream_costs_at_least_what_arrived() -> None:
     assert (cost.amount, cost.provenance, cost.reason) == (expected, "lower_bound", "the answer is not whole")
 
 
+@pytest.mark.F43
 def test_usage_so_far_goes_before_the_rule() -> None:
     """What the provider counted holds; output that arrived after it counts too."""
     message = {"role": "assistant", "content": "一二三四" * 50, "reasoning_content": "想"}
