@@ -27,6 +27,7 @@ SKEW = 60.0
 
 _HEAD = b'{"schema":%d,"check":"' % SCHEMA
 _BODY = len(_HEAD) + 64 + 2
+_LEFT_OUT = {"cost", "cached"}
 
 
 class EntryError(Exception):
@@ -47,7 +48,7 @@ class Entry(BaseModel, Generic[ResponseT]):
 
 def encode(key: str, operation: str, response: Response, *, now: float, ttl: float, secret: bytes, raw: bool) -> bytes:
     """An entry for an answer, as a hit will give it: `cached`, without a cost."""
-    kept = response.__pydantic_serializer__.to_json(response, exclude={"cost", "cached"}, exclude_unset=True)
+    kept = response.__pydantic_serializer__.to_json(response, exclude=_LEFT_OUT, exclude_unset=True)
     body = b'"key":"%b","operation":"%b","created":%.3f,"expires":%.3f,"response":{"cached":true%b%b%b}' % (
         key.encode(),
         operation.encode(),

@@ -18,18 +18,17 @@ class Guard:
         self._timeout = timeout
         self.breaker = breaker
 
-    def get(self, call: Call, key: str) -> Generator[Any, Any, bytes | None]:
-        """The entry of `key`; None when there is none or the store does not give it."""
-        entry = yield from self._use(call, self._store.get, self._store.aget, key)
-        return entry if isinstance(entry, bytes) else None
+    def get(self, call: Call, key: str) -> Generator[Any, Any, Any]:
+        """The entry of `key`, as the store has it; None when there is none or the store does not give it."""
+        return self._use(call, self._store.get, self._store.aget, key)
 
-    def put(self, call: Call, key: str, entry: bytes, ttl: float) -> Generator[Any, Any, None]:
+    def put(self, call: Call, key: str, entry: bytes, ttl: float) -> Generator[Any, Any, Any]:
         """Keep an entry, if the store takes it."""
-        yield from self._use(call, self._store.put, self._store.aput, key, entry, ttl)
+        return self._use(call, self._store.put, self._store.aput, key, entry, ttl)
 
-    def delete(self, call: Call, key: str) -> Generator[Any, Any, None]:
+    def delete(self, call: Call, key: str) -> Generator[Any, Any, Any]:
         """Forget an entry, if the store does."""
-        yield from self._use(call, self._store.delete, None, key)
+        return self._use(call, self._store.delete, None, key)
 
     def _use(
         self, call: Call, function: Callable[..., Any], async_function: Callable[..., Any] | None, *args: Any

@@ -32,8 +32,9 @@ WHOLE = frozenset({"stop", "length", "tool_calls", "function_call"})
 
 
 class _Plan(NamedTuple):
-    """What is done for one call."""
+    """What is done for one call; `profile` is the name of the one that the key was made for."""
 
+    profile: str
     key: str
     mode: Mode
     ttl: float
@@ -101,12 +102,13 @@ class CachePlugin:
         if call.streamed or plan.mode == "write_only":
             return (yield from self._alone(call, plan))
         place = (plan.key, plan.mode, plan.ttl, plan.max_age)
-        patience = _patience(call)
+        until: float | None = None
         while True:
             flight, leads = self._flights.join(place)
             if leads:
                 return (yield from self._lead(call, plan, flight))
-            left = patience - call.clock()
+            until = _patience(call) if until is None else until
+            left = until - call.clock()
             try:
                 in_time = left > 0 and (yield from call.io(flight.wait, flight.await_, timeout=left))
             except TimeoutError:
@@ -164,12 +166,12 @@ class CachePlugin:
         if (asked is None or asked.mode is None) and _temperature(request) > options.max_temperature:
             return None
         key = self._keys.key(call.profile, request, namespace)
-        return None if key is None else _Plan(key, mode, ttl, max_age)
+        return None if key is None else _Plan(call.profile.name, key, mode, ttl, max_age)
 
     def _read(self, call: Call, plan: _Plan) -> Generator[Any, Any, tuple[Response | None, bytes | None]]:
         """The kept answer and its entry; an entry that is none is deleted."""
         entry = yield from self._guard.get(call, plan.key)
-        if entry is None:
+        if not isinstance(entry, bytes):
             return None, None
         try:
             answer = self._decoded(entry, call.request, plan)
@@ -209,7 +211,12 @@ class CachePlugin:
         )
 
     def _keep(self, call: Call, plan: _Plan, entry: bytes | None, response: Response) -> Generator[Any, Any, None]:
-        """Put an entry; where a refresh brought an answer that is none to be kept, the old one goes."""
+        """Put an entry; where a refresh brought an answer that is none to be kept, the old one goes.
+
+        What a fallback answered is not the profile's own answer, which is to be asked for again.
+        """
+        if call.profile.name != plan.profile:
+            return
         if entry is not None:
             yield from self._guard.put(call, plan.key, entry, plan.ttl)
         elif plan.mode == "refresh" and response.complete:

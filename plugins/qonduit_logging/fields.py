@@ -106,17 +106,62 @@ def request_fields(profile: Profile, request: Request) -> dict[str, Any]:
 
 
 def call_id(call: Call) -> str:
-    """The id that ties a call's records together."""
+    """The id that ties a call's records together, and to its rows in a ledger, whose ids begin with it."""
     found: str | None = call.state.get(_ID)
     if found is None:
         found = call.state[_ID] = f"{random.getrandbits(64):016x}"  # a label, not a secret
-    return found
+    return found[:16]
+
+
+def answer_of(response: Response | None, error: BaseException | None) -> Response | None:
+    """The answer: the whole one, or the part of one that an error carries."""
+    return error.response if isinstance(error, APIError) else response
+
+
+def same_answer(one: Response | None, other: Response | None) -> bool:
+    """Whether `answer_fields` of both are the same for certain: plugins put cost and warnings on a copy."""
+    if one is other:
+        return True
+    if one is None or other is None or one.__class__ is not other.__class__:
+        return False
+    return {**one.__dict__, **_ANNOTATED} == {**other.__dict__, **_ANNOTATED}
+
+
+def answer_fields(answer: Response) -> dict[str, Any]:
+    """What came: the same in the records of an attempt and of the call that it answers."""
+    fields: dict[str, Any] = {}
+    if answer.status_code is not None and not answer.cached:
+        fields["http.response.status_code"] = answer.status_code
+    if answer.model is not None:
+        fields["gen_ai.response.model"] = answer.model
+    if isinstance(answer, ChatResponse):
+        if answer.id is not None:
+            fields["gen_ai.response.id"] = answer.id
+        reasons = [choice.finish_reason for choice in answer.choices if choice.finish_reason is not None]
+        if reasons:
+            fields["gen_ai.response.finish_reasons"] = reasons
+    if answer.request_id is not None:
+        fields["qonduit.request_id"] = answer.request_id
+    usage = answer.usage
+    if usage is not None:
+        if usage.input_tokens is not None:
+            fields["gen_ai.usage.input_tokens"] = usage.input_tokens
+        if usage.output_tokens is not None:
+            fields["gen_ai.usage.output_tokens"] = usage.output_tokens
+        if usage.cached_tokens is not None or usage.explicit_cached_tokens is not None:
+            read = (usage.cached_tokens or 0) + (usage.explicit_cached_tokens or 0)
+            fields["gen_ai.usage.cache_read.input_tokens"] = read
+        if usage.cache_write_tokens is not None:
+            fields["gen_ai.usage.cache_creation.input_tokens"] = usage.cache_write_tokens
+        if usage.reasoning_tokens is not None:
+            fields["gen_ai.usage.reasoning.output_tokens"] = usage.reasoning_tokens
+    return fields
 
 
 def outcome_fields(
-    call: Call, scope: Scope, begun: float, response: Response | None, error: BaseException | None
+    call: Call, scope: Scope, begun: float, answer: Response | None, error: BaseException | None
 ) -> dict[str, Any]:
-    """How it went; `begun` is the `clock()` of its beginning, and one of `response` and `error` is None."""
+    """How it went; `begun` is the `clock()` of its beginning, `answer` what came, in part where there is an error."""
     now = call.clock()
     fields: dict[str, Any] = {}
     if call.tags:
@@ -129,16 +174,13 @@ def outcome_fields(
             fields["qonduit.retry.delay"] = call.retry_delay
             fields["qonduit.retry.reason"] = call.retry_reason
     fields["qonduit.duration"] = round(now - begun, 6)
-    answer = response
-    if error is not None:
-        answer = getattr(error, "response", None) if isinstance(error, APIError) else None
     first = call.first_chunk
     if first is not None and first >= begun:
         fields["gen_ai.response.time_to_first_chunk"] = round(first - begun, 6)
     else:
         first = None
     if answer is not None:
-        _add_answer(fields, answer, now - begun if first is None else now - first, first is not None)
+        _add_annotations(fields, answer, now - begun if first is None else now - first, first is not None)
     if error is not None:
         _add_error(fields, error)
     return fields
@@ -158,36 +200,13 @@ def outcome_of(response: Response | None, error: BaseException | None) -> str:
     return "cached" if response.cached else "answered" if response.complete else "incomplete"
 
 
-def _add_answer(fields: dict[str, Any], answer: Response, seconds: float, streamed: bool) -> None:
+def _add_annotations(fields: dict[str, Any], answer: Response, seconds: float, streamed: bool) -> None:
+    """What is told of an answer besides its own facts."""
     usage = answer.usage
     if usage is not None and usage.output_tokens:
         tokens = usage.output_tokens - 1 if streamed else usage.output_tokens  # the first one ended the wait
         if tokens and not answer.cached:
             fields["qonduit.time_per_output_token"] = round(seconds / tokens, 6)
-    if answer.status_code is not None and not answer.cached:
-        fields["http.response.status_code"] = answer.status_code
-    if answer.model is not None:
-        fields["gen_ai.response.model"] = answer.model
-    if isinstance(answer, ChatResponse):
-        if answer.id is not None:
-            fields["gen_ai.response.id"] = answer.id
-        reasons = [choice.finish_reason for choice in answer.choices if choice.finish_reason is not None]
-        if reasons:
-            fields["gen_ai.response.finish_reasons"] = reasons
-    if answer.request_id is not None:
-        fields["qonduit.request_id"] = answer.request_id
-    if usage is not None:
-        if usage.input_tokens is not None:
-            fields["gen_ai.usage.input_tokens"] = usage.input_tokens
-        if usage.output_tokens is not None:
-            fields["gen_ai.usage.output_tokens"] = usage.output_tokens
-        if usage.cached_tokens is not None or usage.explicit_cached_tokens is not None:
-            read = (usage.cached_tokens or 0) + (usage.explicit_cached_tokens or 0)
-            fields["gen_ai.usage.cache_read.input_tokens"] = read
-        if usage.cache_write_tokens is not None:
-            fields["gen_ai.usage.cache_creation.input_tokens"] = usage.cache_write_tokens
-        if usage.reasoning_tokens is not None:
-            fields["gen_ai.usage.reasoning.output_tokens"] = usage.reasoning_tokens
     cost = answer.cost
     if cost is not None:
         if cost.amount is not None:
@@ -225,5 +244,7 @@ def host(base_url: str) -> str | None:
         return None
 
 
-_ID = "qonduit_logging.id"
+_ANNOTATED = {"cost": None, "warnings": ()}
+_ID = "call_id"
+"""In the state of a call; the plugin `cost` has the same, with more digits."""
 _ATTEMPTS = "qonduit_logging.attempts"

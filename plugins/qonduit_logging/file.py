@@ -49,13 +49,14 @@ class RotatingFile:
         """Append `line` and a line break. Raises: OSError."""
         if os.getpid() != self._process:  # after a fork the lock may be held by a thread that is not here
             self._lock, self._process = threading.Lock(), os.getpid()
+        data = line + b"\n"
         with self._lock:
-            descriptor = self._current(len(line) + 1)
-            data = b"\n%b\n" % line if self._torn else b"%b\n" % line
-            written = os.write(descriptor, data)
-            self._torn = written != len(data)
             if self._torn:
-                raise OSError(f"Only {written} of {len(data)} bytes of a line could be written.")
+                data = b"\n" + data
+            written = os.write(self._current(len(data)), data)
+            self._torn = written != len(data)
+        if written != len(data):
+            raise OSError(f"Only {written} of {len(data)} bytes of a line could be written.")
 
     def close(self) -> None:
         """Close the file; a later line opens it again. Idempotent."""
@@ -74,13 +75,14 @@ class RotatingFile:
 
     def _current(self, size: int) -> int:
         """The descriptor of the file that has room for `size` bytes."""
+        descriptor = self._opened()
         for _ in range(_ROTATIONS):
-            descriptor = self._opened()
             if self._size == 0 or self._size + size <= self._max_bytes:
                 break
             self._rotate(descriptor)
+            descriptor = self._opened()
         self._size += size
-        return self._opened()
+        return descriptor
 
     def _opened(self) -> int:
         """The descriptor of the file that has the name now; looked at again once in `CHECK_SECONDS`."""

@@ -6,9 +6,9 @@ import weakref
 from collections.abc import Iterable
 from typing import Any
 
-from qonduit.credentials import Credentials
+from qonduit.credentials import Credentials, forms_of
 from qonduit.parts import Auth
-from qonduit_logging.redaction import MAX_CHARACTERS, Redactor, forms_of
+from qonduit_logging.redaction import MAX_CHARACTERS, Redactor
 
 _FORMS_KEPT = 16
 """Forms of former keys that are still looked for: an answer may repeat a key that was rotated meanwhile."""
@@ -28,11 +28,11 @@ class Screen:
         self._value = ""
         self._forms: tuple[str, ...] = ()
         self._passed: set[str] = set()
-        self._key_forms()  # now, so that a key that is rotated before the first record is known as well
+        self.forms()  # now, so that a key that is rotated before the first record is known as well
 
     def passes(self, texts: Iterable[str]) -> bool:
         """Whether nothing has to be changed in `texts`, told quickly: False may be said where nothing has."""
-        forms, passed = self._key_forms(), self._passed
+        forms, passed = self.forms(), self._passed
         new = [text for text in texts if text not in passed]
         if not new:
             return True
@@ -46,13 +46,14 @@ class Screen:
 
     def clean(self, text: str, *, limit: int | None) -> str:
         """See `Redactor.clean`."""
-        return self._redactor.clean(text, self._key_forms(), limit=limit)
+        return self._redactor.clean(text, self.forms(), limit=limit)
 
     def clean_all(self, value: Any) -> Any:
         """See `Redactor.clean_all`."""
-        return self._redactor.clean_all(value, self._key_forms())
+        return self._redactor.clean_all(value, self.forms())
 
-    def _key_forms(self) -> tuple[str, ...]:
+    def forms(self) -> tuple[str, ...]:
+        """The key and its former ones, as they may turn up; another tuple once the key was rotated."""
         if self._credentials is not None:
             value = self._credentials.value
             if value is not self._value:

@@ -11,23 +11,33 @@ import os
 import re
 import time
 from collections.abc import Callable, Generator, Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pydantic import SecretStr
 
-from qonduit import APIError, Call, ConfigurationError, Middleware, Profile, Response, hookimpl, middleware
-from qonduit.credentials import Credentials
+from qonduit import Call, ConfigurationError, Middleware, Profile, Request, Response, hookimpl, middleware
+from qonduit.credentials import SHORTEST_VALUE, Credentials
 from qonduit.middlewares import MiddlewareFlow, MiddlewareFunction
 from qonduit.parts import Auth
 from qonduit_logging.contents import input_fields, output_fields, without_prompt
 from qonduit_logging.failures import Failures
-from qonduit_logging.fields import Scope, call_id, count_attempt, outcome_fields, outcome_of, request_fields
+from qonduit_logging.fields import (
+    Scope,
+    answer_fields,
+    answer_of,
+    call_id,
+    count_attempt,
+    outcome_fields,
+    outcome_of,
+    request_fields,
+    same_answer,
+)
 from qonduit_logging.file import RotatingFile
 from qonduit_logging.formatters import timestamp
-from qonduit_logging.keys import Keys
+from qonduit_logging.keys import Keys, Screen
 from qonduit_logging.options import LoggingOptions
 from qonduit_logging.record import Record, level_name
-from qonduit_logging.redaction import SHORTEST_VALUE, Redactor
+from qonduit_logging.redaction import Redactor
 from qonduit_logging.sinks import FileSink, LoggerSink, Sink, StructlogSink
 from qonduit_logging.spans import Spans
 
@@ -35,6 +45,18 @@ if TYPE_CHECKING:
     from opentelemetry.trace import Span
 
 _SPAN = "qonduit_logging.span"
+_COMMON = "qonduit_logging.common"
+_NUMBERS = frozenset({int, float, bool, type(None)})
+
+
+class _Common(NamedTuple):
+    """The clean fields that the records of an attempt and of its call have in common, and what they were made of."""
+
+    profile: Profile
+    request: Request
+    answer: Response | None
+    forms: tuple[str, ...]
+    fields: dict[str, Any]
 
 
 class LoggingPlugin:
@@ -68,10 +90,7 @@ class LoggingPlugin:
     @staticmethod
     def demands(options: Mapping[str, Any]) -> list[str]:
         """What these options ask for that only a trusted file may: see `qonduit.trust`."""
-        wanted = ["plugin.logging.file names a file to write to"] if "file" in options else []
-        if any(str(text).startswith(("file:", "keyring:")) for text in options.get("redact") or ()):
-            wanted.append("plugin.logging.redact reads a secret")
-        return wanted
+        return ["plugin.logging.file names a file to write to"] if "file" in options else []
 
     @property
     def failures(self) -> int:
@@ -119,7 +138,7 @@ class LoggingPlugin:
         if self._spans is None:
             return None
         try:
-            fields = self._clean(call, request_fields(call.profile, call.request))
+            fields = _cleaned(self._keys.screen(call.profile.key_id), request_fields(call.profile, call.request))
             span = self._spans.begin(scope, fields, call.state.get(_SPAN) if scope == "attempt" else None)
         except Exception as error:  # noqa: BLE001  # counted
             self._failures.add("tracing", error)
@@ -176,54 +195,72 @@ class LoggingPlugin:
         response: Response | None,
         error: BaseException | None,
     ) -> dict[str, Any]:
-        request = call.request
+        screen = self._keys.screen(call.profile.key_id)
+        answer = answer_of(response, error)
+        own = outcome_fields(call, scope, begun, answer, error)
+        message = own.get("qonduit.error.message")
+        if message is not None:
+            own["qonduit.error.message"] = without_prompt(message, call.request)
         fields: dict[str, Any] = {
             "timestamp": timestamp(time.time()),
             "level": level_name(level),
             "event.name": f"qonduit.{scope}",
             "qonduit.call.id": call_id(call),
             "qonduit.outcome": outcome_of(response, error),
+            **_common_fields(screen, call, answer),
+            **_cleaned(screen, own),
         }
-        given = request_fields(call.profile, request)
-        given.update(outcome_fields(call, scope, begun, response, error))
-        message = given.get("qonduit.error.message")
-        if message is not None:
-            given["qonduit.error.message"] = without_prompt(message, request)
-        fields.update(self._clean(call, given))
         if self._options.content != "metadata" and scope == "call":
-            self._add_contents(call, fields, response, error)
+            self._add_contents(screen, fields, call.request, answer)
         return fields
 
-    def _clean(self, call: Call, fields: dict[str, Any]) -> dict[str, Any]:
-        """`fields` without secrets and control characters, none of them long; nearly always as they are."""
-        screen = self._keys.screen(call.profile.key_id)
-        texts: list[str] = []
-        for value in fields.values():
-            kind = value.__class__
-            if kind is str:
-                texts.append(value)
-            elif kind is dict:
-                texts += value
-                texts += value.values()
-            elif kind is list or kind is tuple:
-                texts += value
-        if screen.passes(texts):
-            return fields
-        cleaned: dict[str, Any] = screen.clean_all(fields)
-        return cleaned
-
-    def _add_contents(
-        self, call: Call, fields: dict[str, Any], response: Response | None, error: BaseException | None
-    ) -> None:
-        screen = self._keys.screen(call.profile.key_id)
-
+    def _add_contents(self, screen: Screen, fields: dict[str, Any], request: Request, answer: Response | None) -> None:
         def clean(text: str) -> str:
             return screen.clean(text, limit=self._limit)
 
-        fields.update(input_fields(call.request, clean, cut=self._limit is not None))
-        answer = error.response if isinstance(error, APIError) else response
+        fields.update(input_fields(request, clean, cut=self._limit is not None))
         if answer is not None:
             fields.update(output_fields(answer, clean))
+
+
+def _common_fields(screen: Screen, call: Call, answer: Response | None) -> dict[str, Any]:
+    """What was asked and what came, clean; worked out once for an attempt and the call that it answers."""
+    profile, request, forms = call.profile, call.request, screen.forms()
+    known: _Common | None = call.state.get(_COMMON)
+    if (
+        known is not None
+        and known.profile is profile
+        and known.request is request
+        and known.forms is forms
+        and same_answer(known.answer, answer)
+    ):
+        return known.fields
+    fields = request_fields(profile, request)
+    if answer is not None:
+        fields.update(answer_fields(answer))
+    fields = _cleaned(screen, fields)
+    call.state[_COMMON] = _Common(profile, request, answer, forms, fields)
+    return fields
+
+
+def _cleaned(screen: Screen, fields: dict[str, Any]) -> dict[str, Any]:
+    """`fields` without secrets and control characters, none of them long; nearly always as they are."""
+    texts: list[str] = []
+    for value in fields.values():
+        kind = value.__class__
+        if kind in _NUMBERS:
+            continue
+        if kind is str:
+            texts.append(value)
+        elif kind is dict:
+            texts += value
+            texts += value.values()
+        elif kind is list or kind is tuple:
+            texts += value
+    if screen.passes(texts):
+        return fields
+    cleaned: dict[str, Any] = screen.clean_all(fields)
+    return cleaned
 
 
 def _redactor(given: Iterable[SecretStr]) -> Redactor:

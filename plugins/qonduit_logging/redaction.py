@@ -9,15 +9,12 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-import json
 import re
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
-from urllib.parse import quote
 
-MASK = "[redacted]"
-SHORTEST_VALUE = 6
-"""Shorter values are not looked for: they would be found in ordinary text."""
+from qonduit.credentials import MASK, forms_of
+
 MAX_CHARACTERS = 1000
 """How long a text of a record may be that is not part of a prompt or an answer."""
 _WINDOW = 4096
@@ -185,22 +182,6 @@ _NAMED = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 def _escaped(match: re.Match[str]) -> str:
     character = match[0]
     return _NAMED.get(character) or (f"\\x{ord(character):02x}" if character < "\x80" else f"\\u{ord(character):04x}")
-
-
-def forms_of(value: str) -> tuple[str, ...]:
-    """`value` as it may turn up: plain, percent-encoded, in a JSON text, and what base64 of a text around it holds."""
-    if len(value) < SHORTEST_VALUE:
-        return ()
-    forms = [value, quote(value, safe=""), json.dumps(value)[1:-1]]
-    raw = value.encode(errors="surrogatepass")
-    for before in range(3):  # how many bytes stand before it in a group of three
-        lead = -(-before * 8 // 6)
-        encoded = base64.b64encode(b"\0" * before + raw).decode()
-        whole = (before + len(raw)) * 8 // 6  # characters that depend on nothing that follows
-        piece = encoded[lead:whole]
-        if len(piece) >= SHORTEST_VALUE:
-            forms += [piece, piece.replace("+", "-").replace("/", "_")]
-    return tuple(sorted(set(forms), key=len, reverse=True))
 
 
 class Redactor:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
+from tests.pipeline.conftest import mode, plain, streaming  # noqa: F401  # fixtures
 
 Stranger = Callable[..., Path]
 

@@ -74,6 +74,7 @@ async def test_a_plugin_is_closed_by_the_client_that_made_it(kind: Any, stranger
     assert (len(module.closed), transport.closed, handed.closed) == (1, 1, 0)
 
 
+@pytest.mark.F72
 @pytest.mark.parametrize("kind", [Client, AsyncClient])
 async def test_one_that_cannot_be_closed_keeps_no_other_open(kind: Any, stranger: Stranger) -> None:
     """The error is raised when all the rest is closed."""

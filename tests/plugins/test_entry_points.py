@@ -88,6 +88,7 @@ def client(*plugins: object, **options: object) -> Client:
     return Client(plugins=[*plugins, MemoryTransport(said("Hi"))], **given)
 
 
+@pytest.mark.F68
 def test_only_what_is_named_is_imported(stranger: Stranger) -> None:
     """Of a distribution's plugins only the one that a profile names is imported, and used with its options."""
     points = {"stamp": "stranger_stamp:Stamp", "other": "stranger_other:Other"}
@@ -135,6 +136,7 @@ def test_a_plugin_that_cannot_be_loaded(stranger: Stranger, source: str, text: s
     assert "plugin 'stamp' (stranger 2.5)" in str(caught.value)
 
 
+@pytest.mark.F73
 def test_a_broken_hook_names_the_distribution(stranger: Stranger) -> None:
     """A misspelt hook of an installed plugin names the plugin and the distribution that it comes from."""
     source = PLUGIN.replace("qonduit_middleware", "qonduit_midleware")
@@ -145,6 +147,7 @@ def test_a_broken_hook_names_the_distribution(stranger: Stranger) -> None:
     assert "stranger 2.5" in str(caught.value)
 
 
+@pytest.mark.F73
 def test_one_name_of_two_distributions(stranger: Stranger) -> None:
     """A name that two distributions offer is refused with both of their names."""
     for name in ("stranger_a", "stranger_b"):
@@ -153,6 +156,7 @@ def test_one_name_of_two_distributions(stranger: Stranger) -> None:
         client("stamp")
 
 
+@pytest.mark.F74
 def test_bundled_names_are_reserved(stranger: Stranger) -> None:
     """A stranger cannot take the name of a bundled plugin or provider."""
     points = {"qonduit.plugins": {"cache": "stranger_bad:X"}, "qonduit.providers": {"qwen": "stranger_bad:X"}}

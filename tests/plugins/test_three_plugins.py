@@ -152,6 +152,9 @@ class Three:
         assert [(row["kind"], row["attempt"], row["outcome"], row["sent"]) for row in found] == expected.rows
         assert {row["state"] for row in found} == {"settled"}
         assert len({row["call_id"] for row in found}) == len(expected.calls)
+        ids = {fields["qonduit.call.id"] for fields in self.records.found}
+        assert {row["call_id"][:16] for row in found} == ids, "a record leads to its rows"
+        assert {len(row["call_id"]) for row in found} == {32}
         amounts = [row["amount"] for row in found]
         assert (None if None in amounts else sum(map(Decimal, amounts))) == expected.cost
 
@@ -177,6 +180,8 @@ def _at_once(self: Any, error: APIError, attempt: int) -> float | None:
     return 0.0 if error.retryable and attempt < 2 else None
 
 
+@pytest.mark.F42
+@pytest.mark.F77
 @pytest.mark.parametrize("mode", MODES, ids=lambda mode: mode.name)
 @pytest.mark.parametrize("case", CASES)
 async def test_what_is_left_behind(three: Three, mode: Mode, case: str) -> None:
@@ -189,6 +194,8 @@ async def test_what_is_left_behind(three: Three, mode: Mode, case: str) -> None:
     await mode.leave(client)
 
 
+@pytest.mark.F43
+@pytest.mark.F77
 @pytest.mark.parametrize("mode", [mode for mode in MODES if mode.streamed], ids=lambda mode: mode.name)
 @pytest.mark.parametrize("case", STREAMED_CASES)
 async def test_what_a_part_of_a_stream_leaves_behind(three: Three, mode: Mode, case: str) -> None:
@@ -200,6 +207,8 @@ async def test_what_a_part_of_a_stream_leaves_behind(three: Three, mode: Mode, c
     await mode.leave(client)
 
 
+@pytest.mark.F43
+@pytest.mark.F77
 @pytest.mark.parametrize("mode", [mode for mode in MODES if mode.asynchronous], ids=lambda mode: mode.name)
 @pytest.mark.parametrize("begun", [False, True], ids=["before the first chunk", "after it"])
 async def test_what_a_cancelled_call_leaves_behind(three: Three, mode: Mode, begun: bool) -> None:
@@ -221,6 +230,7 @@ async def test_what_a_cancelled_call_leaves_behind(three: Three, mode: Mode, beg
     await mode.leave(client)
 
 
+@pytest.mark.F43
 @pytest.mark.parametrize("mode", [mode for mode in MODES if not mode.asynchronous], ids=lambda mode: mode.name)
 async def test_what_an_interrupted_call_leaves_behind(three: Three, mode: Mode) -> None:
     """Ctrl-C in a sync call is its cancellation."""

@@ -13,7 +13,7 @@ from qonduit import Client, ConfigurationError
     ("plugin", "options", "said"),
     [
         ("logging", 'file = "calls.jsonl"', "plugin.logging.file"),
-        ("logging", 'redact = ["file:/etc/hostname"]', "plugin.logging.redact"),
+        ("logging", 'redact = ["a customer"]', None),
         ("logging", 'level = "DEBUG"', None),
         ("cost", 'ledger = "ledger.sqlite3"', "plugin.cost.ledger"),
     ],

@@ -30,6 +30,7 @@ def answered(message: dict[str, Any], finish: str | None, **fields: Any) -> Repl
     return Reply(200, {"content-type": "text/event-stream"}, (json.dumps(whole).encode(),), parts)
 
 
+@pytest.mark.F42
 @pytest.mark.parametrize("store", [None, DictStore, AsyncDictStore])
 @pytest.mark.parametrize("second", MODES, ids=lambda mode: mode.name)
 async def test_one_entry_serves_every_mode(mode: Mode, second: Mode, store: type[DictStore] | None) -> None:
@@ -70,6 +71,7 @@ async def test_the_providers_json_need_not_be_kept(mode: Mode) -> None:
     assert sizes[0] > sizes[1]
 
 
+@pytest.mark.F62
 async def test_two_tenants_never_share(mode: Mode) -> None:
     """Another key, model or temperature is another entry, of one shared plugin (F62)."""
     transport = MemoryTransport(said("Hello"))
@@ -90,6 +92,7 @@ UNFIT = {
 }
 
 
+@pytest.mark.F64
 @pytest.mark.parametrize("reply", UNFIT.values(), ids=UNFIT)
 async def test_what_is_no_whole_answer_is_not_kept(mode: Mode, reply: Reply) -> None:
     """Errors, filtered and broken answers are never given again (F64)."""
@@ -109,6 +112,7 @@ async def test_an_answer_cut_by_max_tokens_is_kept(mode: Mode) -> None:
     assert [(await mode.ask(client, max_tokens=1)).response.cached for _ in range(2)] == [False, True]
 
 
+@pytest.mark.F64
 @pytest.mark.parametrize("asynchronous", [False, True])
 async def test_an_abandoned_stream_is_not_kept(asynchronous: bool) -> None:
     """Neither when it is answered by the provider, nor is the entry lost when a hit is left early."""
@@ -128,6 +132,7 @@ async def test_an_abandoned_stream_is_not_kept(asynchronous: bool) -> None:
     assert len(transport.sent) == 2
 
 
+@pytest.mark.F64
 def test_a_stream_left_before_its_end_mark_is_not_kept() -> None:
     """Though its last words and the reason to end have come: its usage has not."""
     plugin = cache()
@@ -140,6 +145,7 @@ def test_a_stream_left_before_its_end_mark_is_not_kept() -> None:
     assert plugin.store.stats().entries == 0
 
 
+@pytest.mark.F64
 async def test_a_cancelled_call_keeps_nothing() -> None:
     """What was cancelled leaves neither an entry nor a flight behind."""
     waiting = Waiting()
@@ -232,6 +238,7 @@ async def test_an_entry_from_the_future_is_not_believed(mode: Mode) -> None:
     assert not (await mode.ask(client)).response.cached
 
 
+@pytest.mark.F62
 async def test_namespaces(mode: Mode) -> None:
     """In one namespace keys share answers; two namespaces never do, whichever key asks."""
     client = mode.client(MemoryTransport(said("Hello")), ("cache", {"namespace": "team"}))
@@ -336,6 +343,7 @@ def test_a_request_that_is_no_json_fails_as_without_a_cache(recwarn: Any, caplog
     assert caplog.text == ""
 
 
+@pytest.mark.F65
 def test_no_pickle() -> None:
     """Nothing in the cache can run code from an entry (F65)."""
     for path in Path(qonduit_cache.__file__).parent.rglob("*.py"):

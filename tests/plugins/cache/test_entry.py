@@ -91,6 +91,7 @@ POISON: dict[str, bytes] = {
 }
 
 
+@pytest.mark.F62
 @pytest.mark.parametrize("poison", POISON.values(), ids=POISON)
 def test_what_is_no_entry(poison: bytes) -> None:
     """It is refused, with a reason that holds nothing of it."""
@@ -111,12 +112,14 @@ def test_no_bytes_break_the_reader(data: bytes) -> None:
     assert found.response == ANSWERS[0].replace(cached=True)
 
 
+@pytest.mark.F62
 def test_an_entry_cannot_be_made_up() -> None:
     """With a secret, who can write to the store but does not know it cannot seal an answer (F62)."""
     with pytest.raises(EntryError, match="secret"):
         decode(SOUND, KEY, "chat", ChatResponse, secret=b"s", now=1001.0)
 
 
+@pytest.mark.F62
 @pytest.mark.parametrize("poison", [*POISON, "not even bytes"])
 async def test_a_poisoned_store_is_a_miss(mode: Mode, poison: str) -> None:
     """The provider is asked, and what lay there is replaced by its answer."""

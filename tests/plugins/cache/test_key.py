@@ -69,11 +69,13 @@ CHANGES: dict[str, list[Any]] = {
 }
 
 
+@pytest.mark.F63
 def test_every_field_of_a_request_is_in_the_table() -> None:
     """A field that is added to a request is either sent, and then in this table, or named as not sent."""
     assert set(CHANGES) == set(ChatRequest.model_fields) - _NOT_SENT
 
 
+@pytest.mark.F63
 def test_any_changed_field_is_another_key() -> None:
     """All of these requests, which differ in one field each, have keys of their own (F63)."""
     made = {key(**{field: value}): (field, value) for field, values in CHANGES.items() for value in values}
@@ -119,6 +121,7 @@ def wire(value: Any) -> Any:
             return (type(value).__name__, repr(value))
 
 
+@pytest.mark.F63
 @settings(deadline=None)
 @given(OBJECTS)
 def test_equal_requests_share_a_key_however_they_are_written(value: dict[str, Any]) -> None:
@@ -134,6 +137,7 @@ def test_equal_requests_share_a_key_however_they_are_written(value: dict[str, An
         assert key(**{field: one}) == key(**{field: turned(one)}), field
 
 
+@pytest.mark.F63
 @settings(deadline=None)
 @given(OBJECTS, OBJECTS)
 def test_requests_that_differ_never_share_a_key(one: dict[str, Any], other: dict[str, Any]) -> None:
@@ -141,6 +145,7 @@ def test_requests_that_differ_never_share_a_key(one: dict[str, Any], other: dict
     assert (key(extra_body=one) == key(extra_body=other)) == (wire(one) == wire(other))
 
 
+@pytest.mark.F63
 @settings(deadline=None)
 @given(st.lists(st.text(), min_size=1, max_size=3), st.lists(st.text(), min_size=1, max_size=3))
 def test_texts_are_told_apart(one: list[str], other: list[str]) -> None:
@@ -152,6 +157,7 @@ def test_texts_are_told_apart(one: list[str], other: list[str]) -> None:
     assert (asked(one) == asked(other)) == (one == other)
 
 
+@pytest.mark.F62
 def test_whose_and_where_it_is_asked_is_in_the_key() -> None:
     """Key, provider, address, workspace, organization, region, options, policy and model row tell calls apart (F62)."""
     changed = {
@@ -169,6 +175,7 @@ def test_whose_and_where_it_is_asked_is_in_the_key() -> None:
     assert len({key(profile) for profile in profiles}) == len(profiles)
 
 
+@pytest.mark.F62
 def test_a_namespace_takes_the_place_of_the_api_key() -> None:
     """Two keys share what they ask for in one namespace, and nothing of another."""
     other = PROFILE.model_copy(update={"key_id": "other"})
@@ -176,12 +183,14 @@ def test_a_namespace_takes_the_place_of_the_api_key() -> None:
     assert len({key(PROFILE), key(other), key(PROFILE, "a"), key(PROFILE, "b"), key(PROFILE, PROFILE.key_id)}) == 5
 
 
+@pytest.mark.F62
 def test_a_secret_makes_other_keys() -> None:
     """With another secret no key can be made for a guess."""
     request = ChatRequest.of(BASE)
     assert len({Keys(secret).key(PROFILE, request, "a") for secret in (b"", b"one", b"two")}) == 3
 
 
+@pytest.mark.F63
 def test_other_operations_have_keys_of_their_own() -> None:
     """Each operation's own fields count, and so does the operation."""
     requests: list[Request] = [
@@ -212,6 +221,7 @@ def test_many_callers_are_not_remembered_for_ever() -> None:
     assert len(keys._origins) <= 256
 
 
+@pytest.mark.F54
 def test_the_key_shows_nothing() -> None:
     """It is a digest: neither the prompt nor the digest of the API key stands in it."""
     found = key() or ""

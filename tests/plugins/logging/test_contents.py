@@ -13,9 +13,9 @@ from tests.pipeline.modes import Mode
 from tests.plugins.logging.capture import Handler, plugin
 
 from qonduit import APIError, Client, Message, content, tool
+from qonduit.credentials import MASK
 from qonduit.request import ChatRequest
 from qonduit_logging.contents import MESSAGES_KEPT, input_fields, without_prompt
-from qonduit_logging.redaction import MASK
 
 KEY = "sk-canary7f3a9b2c4d5e6f70"
 PROMPT = "prompt-canary-71d0"

@@ -220,6 +220,31 @@ async def test_what_a_failure_says(mode: Mode, logged: Handler) -> None:
     assert second["qonduit.retry.reason"] == "ServiceUnavailableError"
 
 
+async def test_a_request_that_a_layer_changes(mode: Mode, logged: Handler) -> None:
+    """Each record tells of the request as it was for its own."""
+
+    @middleware("cache")
+    def cooling(call):
+        return (yield call.request.replace(temperature=0.25))
+
+    await mode.ask(mode.client(MemoryTransport(said("Hi")), cooling, plugin()))
+    assert logged.fields("attempt")[0]["gen_ai.request.temperature"] == 0.25
+    assert "gen_ai.request.temperature" not in logged.call
+
+
+async def test_an_answer_that_a_layer_changes(mode: Mode, logged: Handler) -> None:
+    """Each record tells of the answer as it was for its own."""
+
+    @middleware("cache")
+    def renaming(call):
+        response = yield call.request
+        return response.replace(request_id="changed")
+
+    await mode.ask(mode.client(MemoryTransport(said("Hi")), renaming, plugin()))
+    assert logged.fields("attempt")[0]["qonduit.request_id"] == "request-1"
+    assert logged.call["qonduit.request_id"] == "changed"
+
+
 def test_time_per_output_token(logged: Handler, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of a stream: from the first chunk on, for the tokens after it; of a plain answer: of the whole time."""
     now = [100.0]

@@ -15,9 +15,9 @@ from tests.pipeline.memory import MemoryTransport, Reply, body, event, refused, 
 from tests.pipeline.modes import Mode
 from tests.plugins.logging.capture import Handler, plugin
 
-from qonduit import APIError, Client, hookimpl
+from qonduit import APIError, Client, hookimpl, middleware
+from qonduit.credentials import MASK
 from qonduit_logging import ConsoleFormatter, JSONFormatter
-from qonduit_logging.redaction import MASK
 
 KEY = "canary/Key+of=no-known_form"
 PASSWORD = "canary-proxy-password"
@@ -63,6 +63,8 @@ def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("qonduit.retry.ExponentialRetry.delay", lambda *_: None)
 
 
+@pytest.mark.F54
+@pytest.mark.F58
 @pytest.mark.parametrize("reply", REPLIES)
 async def test_no_canary_is_written(
     mode: Mode, logged: Handler, tmp_path: Path, capfd: pytest.CaptureFixture[str], reply: str
@@ -134,6 +136,25 @@ def test_a_rotated_key(logged: Handler) -> None:
     for tags in ({"b": "second-canary-key"}, {"a": "first-canary-key"}):
         client.chat.completions.create(messages=[{"role": "user", "content": "x"}], tags=tags)
     assert [fields["qonduit.tags"] for fields in logged.fields("call")] == [{"b": MASK}, {"a": MASK}]
+
+
+def test_a_key_that_is_rotated_before_the_calls_record(logged: Handler) -> None:
+    """What was clean in the attempt's record is looked at again."""
+    current = ["first-canary-key"]
+    made = plugin()
+
+    @middleware("cache")
+    def rotating(call):
+        response = yield call.request
+        current[0] = "chatcmpl-1"  # what the answer's id is
+        made._keys.screen(call.profile.key_id)._credentials.refresh()
+        return response
+
+    layers = [made, rotating, MemoryTransport(said("Hi"))]
+    client = Client(provider="qwen", model="m", api_key=lambda: current[0], plugins=layers)
+    client.chat.completions.create(messages=[{"role": "user", "content": "x"}])
+    assert logged.fields("attempt")[0]["gen_ai.response.id"] == "chatcmpl-1"
+    assert logged.call["gen_ai.response.id"] == MASK
 
 
 def test_an_auth_that_cannot_be_referred_to_weakly(logged: Handler) -> None:
