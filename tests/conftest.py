@@ -11,11 +11,22 @@ import stamina
 from tests.servers import Reply, Request, ScriptedServer
 from tests.wires import WIRES, Wire
 
+LIBRARY = "QONDUIT_HTTP_LIBRARY"
+"""What is set for a run: `QONDUIT_HTTP_LIBRARY=httptools pytest tests/faults` runs the faults with that library."""
+FAILURES = 77
+"""The failures of the field that docs/reference/failures.md lists: `pytest -m F12` runs the tests of one of them."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """A marker for each failure of the field: F1 to F77."""
+    for number in range(1, FAILURES + 1):
+        config.addinivalue_line("markers", f"F{number}: failure F{number} of docs/reference/failures.md")
+
 
 @pytest.fixture(autouse=True)
 def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """No key, proxy or configuration of the machine reaches a test."""
-    for name in list(os.environ):
+    """No key, proxy or configuration of the machine reaches a test; the library that a run is for does."""
+    for name in set(os.environ) - {LIBRARY}:
         if name.upper().endswith(("_API_KEY", "_PROXY")) or name.startswith("QONDUIT_"):
             monkeypatch.delenv(name)
     home = tmp_path_factory.getbasetemp() / "home"

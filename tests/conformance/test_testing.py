@@ -11,6 +11,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -92,7 +93,7 @@ def failures(provider: object) -> dict[str, str]:
 
 
 def with_body(wire: WireRequest, **fields: Any) -> WireRequest:
-    return wire._replace(content=json.dumps({**json.loads(wire.content), **fields}).encode())
+    return replace(wire, content=json.dumps({**json.loads(wire.content), **fields}).encode())
 
 
 def sends_top_k(build: Bend, request: Any) -> WireRequest:
@@ -255,7 +256,7 @@ BROKEN: dict[str, tuple[Bent, str, str]] = {
         "it changed the request",
     ),
     "an undeclared parameter is dropped in silence": (
-        Bent(build=lambda build, request: build(request)._replace(unsupported=())),
+        Bent(build=lambda build, request: replace(build(request), unsupported=())),
         "parameter search: it is refused or named",
         "expected 'search' in WireRequest.unsupported",
     ),
@@ -280,7 +281,7 @@ BROKEN: dict[str, tuple[Bent, str, str]] = {
         "expected a BadRequestError",
     ),
     "a stream is not asked for": (
-        Bent(build=lambda build, request: build(request)._replace(stream=False)),
+        Bent(build=lambda build, request: replace(build(request), stream=False)),
         "parameter stream: it is sent",
         "WireRequest.stream is False",
     ),
@@ -305,7 +306,7 @@ BROKEN: dict[str, tuple[Bent, str, str]] = {
         "changed the request",
     ),
     "a request to another host": (
-        Bent(build=lambda build, request: build(request)._replace(url="https://elsewhere.example/v1")),
+        Bent(build=lambda build, request: replace(build(request), url="https://elsewhere.example/v1")),
         "request: it goes to the base URL, as JSON",
         "https://elsewhere.example",
     ),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -81,7 +82,7 @@ def _redirect(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> list[HttpT
     def here(wire: WireRequest) -> WireRequest:
         path = urlsplit(wire.url).path
         assert path.startswith(PATHS), f"{wire.url} is not an address that the examples may ask"
-        return wire._replace(url=emulator.url + path)
+        return replace(wire, url=emulator.url + path)
 
     class Redirected(HttpTransport):
         def __init__(self, profile: Profile, http_client: Any = None) -> None:

@@ -259,8 +259,8 @@ def test_the_profile() -> None:
 @pytest.mark.parametrize(
     ("heading", "fields"),
     [
-        ("## WireRequest", qonduit.WireRequest._fields),
-        ("## WireResponse", qonduit.WireResponse._fields),
+        ("## WireRequest", tuple(field.name for field in dataclasses.fields(qonduit.WireRequest))),
+        ("## WireResponse", tuple(field.name for field in dataclasses.fields(qonduit.WireResponse))),
         ("## ProviderInfo", tuple(field.name for field in dataclasses.fields(ProviderInfo))),
         ("## Capabilities", tuple(field.name for field in dataclasses.fields(Capabilities))),
     ],

@@ -104,8 +104,8 @@ ERRORS = (
     Difference(
         ("content-filter",),
         QWEN,
-        {"partial answer": (False, "Hello!")},
-        "What was said before the filter ended the answer has been read.",
+        {"partial answer": (False, "Hello!"), "outcome": "unknown"},
+        "What was said before the filter ended the answer has been read, and may be billed.",
         streamed=True,
     ),
 )
