@@ -11,6 +11,9 @@ import stamina
 from tests.servers import Reply, Request, ScriptedServer
 from tests.wires import WIRES, Wire
 
+# So that these say what was wrong, as tests do; before any other test imports them.
+pytest.register_assert_rewrite(*(f"tests.faults.{name}" for name in ("expectations", "invariants", "running")))
+
 LIBRARY = "QONDUIT_HTTP_LIBRARY"
 """What is set for a run: `QONDUIT_HTTP_LIBRARY=httptools pytest tests/faults` runs the faults with that library."""
 FAILURES = 77

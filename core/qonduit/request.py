@@ -74,6 +74,16 @@ def _reasoning(value: Any) -> Any:
             return value
 
 
+class _Hidden:
+    """Stands for a value that is not shown."""
+
+    def __init__(self, value: Any) -> None:
+        self._text = f"<{len(value)}>" if hasattr(value, "__len__") else "<…>"
+
+    def __repr__(self) -> str:
+        return self._text
+
+
 class Request(Value):
     """What every operation's request has in common: what middleware, auth, retry and transport read of it."""
 
@@ -94,6 +104,14 @@ class Request(Value):
     """Seconds for all of the call: attempts, sleeps and the stream. Default: the profile's."""
     tags: dict[str, str] = Field(default_factory=dict)
     """Labels of the caller's own, for logs and costs; never sent."""
+
+    def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
+        """What was set, by name; of contents only how much, so that a log of a request holds no prompt."""
+        for name in type(self).model_fields:
+            if name in self.model_fields_set:
+                value = self.__dict__[name]
+                shown = name == "model" or value is None or isinstance(value, (bool, int, float))
+                yield name, value if shown else _Hidden(value)
 
     @property
     def wants_usage_chunk(self) -> bool:

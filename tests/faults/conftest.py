@@ -7,13 +7,9 @@ import logging
 from collections.abc import Iterator
 
 import pytest
-
-for _module in ("expectations", "invariants", "running"):
-    pytest.register_assert_rewrite(f"tests.faults.{_module}")  # so that they say what was wrong, as tests do
-
-from tests.faults.books import Books  # noqa: E402
-from tests.faults.canaries import CONTENTS, SECRETS, leaks  # noqa: E402
-from tests.faults.running import Tools  # noqa: E402
+from tests.faults.books import Books
+from tests.faults.canaries import CONTENTS, SECRETS, leaks
+from tests.faults.running import Tools
 
 
 @pytest.fixture(scope="module")
