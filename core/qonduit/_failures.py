@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
+from qonduit.classification import shown
 from qonduit.errors import APIConnectionError, APITimeoutError, BadRequestError, ProtocolError, QonduitError
 from qonduit.profile import Profile
 from qonduit.wire import WireRequest
@@ -18,8 +19,10 @@ def bare(error: BaseException) -> BaseException:
     return error.with_traceback(None)
 
 
-def explain(error: Exception, wire: WireRequest, profile: Profile) -> Exception:
+def explain(error: Exception, wire: WireRequest, profile: Profile, proxy: str | None = None) -> Exception:
     """Our own error for what httpx or httpcore raised: without their request, which holds the key.
+
+    `proxy` is the one that the request went by: where no connection came about, it is named without its password.
 
     Raised after the `except`, not in it: there theirs would be its context, with the frames that hold the headers.
     """
@@ -30,9 +33,10 @@ def explain(error: Exception, wire: WireRequest, profile: Profile) -> Exception:
     names = {kind.__name__ for kind in type(error).__mro__}
     host = urlsplit(wire.url).netloc
     if "ConnectTimeout" in names:
+        question = "is a proxy needed?" if proxy is None else "does the proxy run?"
         return APITimeoutError(
-            f"{host} did not accept a connection in time; connect_timeout is {profile.connect_timeout:g} s. "
-            "Is it the right host, is a proxy needed?",
+            f"{host} did not accept a connection in time{through(proxy)}; connect_timeout is "
+            f"{profile.connect_timeout:g} s. Is it the right host, {question}",
             outcome="not_sent",
             retryable=True,
         )
@@ -61,7 +65,9 @@ def explain(error: Exception, wire: WireRequest, profile: Profile) -> Exception:
         )
     if "ConnectError" in names:
         reason = str(error) or type(error).__name__
-        return APIConnectionError(f"{host} cannot be reached: {reason}.", outcome="not_sent", retryable=True)
+        return APIConnectionError(
+            f"{host} cannot be reached{through(proxy)}: {reason}.", outcome="not_sent", retryable=True
+        )
     if "LocalProtocolError" in names:
         # h11's own text would quote the header, and the header may be the key.
         return BadRequestError(
@@ -78,6 +84,14 @@ def explain(error: Exception, wire: WireRequest, profile: Profile) -> Exception:
             f"The connection to {host} broke before the answer was whole.", outcome="unknown", retryable=True
         )
     return error
+
+
+def through(proxy: str | None) -> str:
+    """`" through the proxy …"`, without its password, for the midst of a sentence; "" for a direct connection."""
+    if proxy is None:
+        return ""
+    address = proxy.rpartition("://")[2].rpartition("@")[2]  # the last one: a password may hold others
+    return f" through the proxy {shown(address, 100)}"
 
 
 def _too_long(error: BaseException | None) -> bool:

@@ -25,6 +25,15 @@ class Candidate(NamedTuple):
     breaker: Breaker | None = None
 
 
+class _Failure(NamedTuple):
+    """How one candidate failed, the profile of the route that it took, and what is said of it."""
+
+    error: APIError
+    candidate: Candidate
+    profile: Profile
+    words: str
+
+
 def falling_back(candidates: Sequence[Candidate]) -> Step:
     """The step that asks the first of `candidates`, and the others in order while each fails before its first chunk.
 
@@ -35,23 +44,26 @@ def falling_back(candidates: Sequence[Candidate]) -> Step:
         return first.step
 
     def step(call: Call, request: Request) -> Flow:
-        own = call.profile
-        failures: list[APIError] = []
+        failures: list[_Failure] = []
         said: list[str] = []  # of the candidates that did not serve the call
+        unknown = call._unknown
         for candidate in _in_order(candidates if request.needs_model else candidates[:1], said):
-            breaker = candidate.breaker
-            call.profile = own if candidate is first else candidate.profile
+            breaker = None if _is_over(call) else candidate.breaker  # what is not sent says nothing of it
+            doubtful = call._unknown > unknown
+            call.profile = candidate.profile  # a layer may ask again, after another candidate has answered
             try:
                 response = yield from candidate.step(call, _asked(request, candidate, first))
             except APIError as error:
                 if breaker is not None and not isinstance(error, _OF_THE_REQUEST):
                     breaker.failed()
-                if call.committed and failures:
+                if call.committed and said:
                     error.add_reason(" ".join(said))
                 if call.committed:
                     raise
-                failures.append(error.with_traceback(None))  # its frames hold this one, and would be kept by it
-                said.append(f"Profile '{candidate.profile.name}' failed: {_shown(error)}.")
+                words = f"Profile '{candidate.profile.name}' failed: {_shown(error)}."
+                said.append(words)
+                # Its frames hold this one, and would be kept by it.
+                failures.append(_Failure(error.with_traceback(None), candidate, call.profile, words))
                 call.first_chunk = call.retry_delay = None
                 call.retry_reason = type(error).__name__
                 if _is_last(error, candidate, first, call):
@@ -61,11 +73,14 @@ def falling_back(candidates: Sequence[Candidate]) -> Step:
                 breaker.succeeded()
             if candidate is first and not failures:
                 return response
-            billed = (UNKNOWN_WARNING,) if _unknown(failures) else ()
+            billed = (UNKNOWN_WARNING,) if doubtful or _unknown(failures) else ()
             said.append(f"Profile '{candidate.profile.name}' (provider '{response.provider}') answered.")
             return response.replace(warnings=(" ".join(said), *billed, *response.warnings))
-        call.profile = own
-        raise _summed(failures, said) from None
+        failure = next((failure for failure in failures if failure.candidate is first), failures[0])
+        call.profile = failure.profile
+        if len(failures) > 1 and (call._unknown > unknown or _unknown(failures)):
+            failure.error.outcome = "unknown"
+        raise _summed(failure, failures, said) from failure.error.__cause__
 
     return step
 
@@ -103,22 +118,28 @@ def _is_last(error: APIError, candidate: Candidate, first: Candidate, call: Call
         return True
     if error.outcome == "unknown" and not candidate.profile.retry_unknown:
         return True
+    return _is_over(call)
+
+
+def _is_over(call: Call) -> bool:
+    """Whether the call's time is up."""
     return call.deadline is not None and time.monotonic() >= call.deadline
 
 
-def _summed(failures: Sequence[APIError], said: Sequence[str]) -> APIError:
-    """The error of a call that nobody served: the first one's, with what became of the others."""
-    error = failures[0]
+def _summed(failure: _Failure, failures: Sequence[_Failure], said: Sequence[str]) -> APIError:
+    """The error of a call that nobody served: one candidate's, with what became of the others."""
+    error = failure.error
+    others = [words for words in said if words is not failure.words]
     if len(failures) > 1:
-        error.add_reason(" ".join(["The fallbacks did not serve the call either.", *said[1:]]))
-        error.attempts = sum(failure.attempts for failure in failures)
-        if _unknown(failures):
-            error.outcome = "unknown"
+        others.insert(0, "The fallbacks did not serve the call either.")
+        error.attempts = sum(failed.error.attempts for failed in failures)
+    if others:
+        error.add_reason(" ".join(others))
     return error
 
 
-def _unknown(failures: Sequence[APIError]) -> bool:
-    return any(failure.outcome == "unknown" for failure in failures)
+def _unknown(failures: Sequence[_Failure]) -> bool:
+    return any(failed.error.outcome == "unknown" for failed in failures)
 
 
 def _shown(error: APIError) -> str:

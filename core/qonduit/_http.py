@@ -52,6 +52,14 @@ def library(name: str) -> ModuleType:
         ) from None
 
 
+def check_library(name: str) -> None:
+    """Raises: ConfigurationError, where what `http_library = name` needs is not installed or too old."""
+    if name == "httptools":
+        new_enough(library(name))
+    elif name == "httpx2":
+        library("httpcore2")
+
+
 class _Template(NamedTuple):
     """What all requests to one URL share; `proxy` is None for a direct connection."""
 
@@ -126,7 +134,8 @@ class HttpTransport:
 
     def _failure(self, error: Exception, wire: WireRequest) -> Exception:
         """What to raise for `error`; a handed-in client's own defect keeps its frames, which show no key."""
-        failure = explain(error, wire, self._profile)
+        template = self._templates.get(wire.url) if self._client is None else None
+        failure = explain(error, wire, self._profile, template and template.proxy)
         if failure is error and self._client is None:
             bare(failure)
         return failure

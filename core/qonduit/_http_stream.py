@@ -122,6 +122,9 @@ class HttpStream:
 
     def finish(self, deadline: float) -> None:
         """Read the little that is left and give the connection back; close it when that fails."""
+        if self._link is None and self.body.shared:  # it serves others, whatever is left here
+            self.body.close()
+            return
         # httpx was told at the beginning how long each read may take: far longer than these few bytes are worth.
         timer = None if self._link is not None else threading.Timer(deadline - time.monotonic(), self.body.interrupt)
         if timer is not None:
@@ -138,6 +141,9 @@ class HttpStream:
 
     async def afinish(self, deadline: float) -> None:
         """`finish`, async."""
+        if self._link is None and self.body.shared:
+            await self.aclose()
+            return
         timer = None
         if self._link is None:
             timer = asyncio.get_running_loop().call_later(deadline - time.monotonic(), self.body.interrupt)

@@ -11,8 +11,9 @@ import time
 from types import ModuleType
 from typing import Any, NamedTuple
 
+from qonduit._async_network import AsyncBackend, AsyncStream
 from qonduit._httptools_answer import VALUE, Answer, RawHeaders
-from qonduit._network import AsyncBackend, AsyncStream, SyncBackend, SyncStream
+from qonduit._network import SyncBackend, SyncStream
 
 READ_BYTES = 1 << 14
 """A record of TLS. What a read brought is decoded together, and more of it cools the caches."""

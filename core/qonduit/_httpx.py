@@ -61,6 +61,11 @@ class HttpxBody:
         self._response = response
         self._release = release
 
+    @property
+    def shared(self) -> bool:
+        """Whether the connection serves other requests at the same time, as HTTP/2 has it."""
+        return "stream_id" in self._response.extensions
+
     def __iter__(self) -> Iterator[bytes]:
         """The bytes as they come."""
         return iter(self._response.stream)
@@ -92,7 +97,12 @@ class HttpxBody:
             self._released()
 
     def interrupt(self) -> None:
-        """End a read that is under way, in another thread as well; closing is left to who reads."""
+        """End a read that is under way, in another thread as well; closing is left to who reads.
+
+        On a shared connection it goes on until its own end: nothing else would spare the others.
+        """
+        if self.shared:
+            return
         network = self._response.extensions.get("network_stream")
         sock = None if network is None else network.get_extra_info("socket")
         with contextlib.suppress(OSError):

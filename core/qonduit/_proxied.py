@@ -120,6 +120,9 @@ def transport_through(httpx: Any, proxy: str, *, asynchronous: bool, limit: int,
     """httpx's transport through `proxy`. Raises: ConfigurationError; the proxy's password is not shown."""
     kind = httpx.AsyncHTTPTransport if asynchronous else httpx.HTTPTransport
     try:
+        address = urlsplit(proxy)
+        if not address.hostname or address.port == 0:
+            raise ValueError
         return kind(proxy=proxy, trust_env=False, limits=httpx.Limits(max_connections=limit), verify=context)
     except ImportError:
         mend = "A SOCKS proxy needs 'pip install \"httpx[socks]\"'."

@@ -154,6 +154,7 @@ class _Decision:
         error.attempts = error.attempts and attempt
         if error.outcome == "unknown":
             self.unknown += 1
+            self._call._unknown += 1
         try:
             delay = self._route.retry_policy.delay(error, attempt)
             given_up = delay is None or not 0 <= delay < float("inf")

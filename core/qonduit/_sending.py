@@ -83,7 +83,7 @@ def hide_credentials(error: APIError, wire: WireRequest, sent: Iterable[WireRequ
         for request in sent
         for name, value in request.headers.items()
         if wire.headers.get(name) != value
-        for word in (value, value.split()[-1])
+        for word in (value, *value.split()[-1:])
     }
     forms = sorted({form for value in values for form in forms_of(value)}, key=len, reverse=True)
     error.message = _without(error.message, forms)

@@ -23,8 +23,10 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 from qonduit import _httptools
+from qonduit._async_network import AsyncBackend
 from qonduit._forks import forget_in_children
-from qonduit._network import AsyncBackend, Link, SyncBackend
+from qonduit._link import Link
+from qonduit._network import SyncBackend
 from qonduit._slots import AsyncSlots, SyncSlots
 
 KEEPALIVE_SECONDS = 10.0

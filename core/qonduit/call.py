@@ -44,6 +44,7 @@ class Call:
     """
 
     __slots__ = (
+        "_unknown",
         "_wire_stream",
         "attempt",
         "committed",
@@ -70,6 +71,7 @@ class Call:
         self.first_chunk: float | None = None
         self.retry_delay: float | None = None
         self.retry_reason: str | None = None
+        self._unknown = 0  # attempts that may have been billed though they failed
         self._wire_stream: WireStream | None = None  # the opened answer of the attempt under way, for who leaves it
         self.started = time.monotonic()
         seconds = request.deadline if request.deadline is not None else profile.deadline

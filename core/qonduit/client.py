@@ -161,7 +161,7 @@ class _ClientBase:
             if self._profile.breaker is not None:
                 breaker = self._breakers.of(profile, self._profile.breaker, self._profile.breaker_seconds)
             step = compose([layer for layer in own if layer.name not in names], routing(ways))
-            self._candidates.append(Candidate(profile, step, breaker))
+            self._candidates.append(Candidate(profile if self._candidates else self._profile, step, breaker))
         self._step: Step = compose(self._outer, falling_back(self._candidates))
         self._others: Step | None = None
 

@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, SecretStr
+from pydantic import BeforeValidator, ConfigDict, Field, SecretStr
+from pydantic_core import PydanticCustomError
 
 from qonduit.models import ModelTable
 from qonduit.request import Unsupported
 from qonduit.retry import MAX_RETRIES
 from qonduit.value import Value
 
-Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+def _no_boolean(value: Any) -> Any:
+    """pydantic takes true for 1: who writes `breaker = true` would get a breaker that one failure opens."""
+    if isinstance(value, bool):
+        raise PydanticCustomError("boolean_as_number", "expected a number, not true or false")
+    return value
+
+
+Seconds = Annotated[float, BeforeValidator(_no_boolean), Field(gt=0, allow_inf_nan=False)]
+Count = Annotated[int, BeforeValidator(_no_boolean)]
 
 
 class Settings(Value):
@@ -34,16 +44,16 @@ class Settings(Value):
     """Seconds to open a connection."""
     deadline: Seconds | None = None
     """Seconds for all of a call: attempts, sleeps and the stream; none by default."""
-    max_retries: Annotated[int, Field(ge=0, le=MAX_RETRIES)] = 3
+    max_retries: Annotated[Count, Field(ge=0, le=MAX_RETRIES)] = 3
     retry_unknown: bool = True
     """Whether an attempt that may have been billed is made once more; with false it never is."""
-    max_connections: Annotated[int, Field(ge=1)] = 100
+    max_connections: Annotated[Count, Field(ge=1)] = 100
     """Connections to one origin at a time; further calls wait for one."""
     trust_env: bool = True
     """Whether HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY count."""
     proxy: SecretStr | None = None
     """A proxy's URL, which may hold a password."""
-    breaker: Annotated[int, Field(ge=1)] | None = None
+    breaker: Annotated[Count, Field(ge=1)] | None = None
     """After how many failed calls in a row calls go past this provider, endpoint and key; None for never.
 
     Of a profile with a `fallback` it serves for each of them. Where there is nothing else to turn to the call is made.
@@ -52,7 +62,7 @@ class Settings(Value):
     """How long calls go past it; then one call at a time tries it again."""
     unsupported: Unsupported = "warn"
     """What to do with a parameter that the provider cannot take."""
-    http_library: Annotated[str, Field(pattern="^(httpx|httpx2|httptools)$")] = "httpx"
+    http_library: Literal["httpx", "httpx2", "httptools"] = "httpx"
     """The library under the default transport; "httpx2" and "httptools" need the extra of that name."""
 
     def __getstate__(self) -> dict[Any, Any]:

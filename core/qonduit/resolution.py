@@ -22,7 +22,7 @@ from qonduit._plugins import PLUGINS, PROVIDERS, PluginLike
 from qonduit._warn import warn
 from qonduit.configuration import Configuration, ProfileTable
 from qonduit.credentials import Credentials, KeySource, Variables
-from qonduit.errors import ConfigurationError
+from qonduit.errors import ConfigurationError, MissingCredentialsError
 from qonduit.middlewares import Middleware
 from qonduit.models import ModelTable
 from qonduit.profile import Profile, Settings
@@ -76,9 +76,13 @@ def resolve_profile(
     for other in names:
         own = (other, found.file.profiles[other])
         choice = KeyChoice(None, found, own)
-        fallbacks.append(
-            _resolve_profile(found, own, general, choice, plugins, models or {}, after=(first, *fallbacks))
-        )
+        try:
+            resolved = _resolve_profile(found, own, general, choice, plugins, models or {}, after=(first, *fallbacks))
+        except MissingCredentialsError as error:
+            raise MissingCredentialsError(
+                f"{error} '{other}' is a fallback of profile '{first.profile.name}'."
+            ) from None
+        fallbacks.append(resolved)
     return replace(
         first,
         profile=first.profile.replace(fallback=names),
@@ -238,8 +242,10 @@ def _fallback_names(
         if name not in found.file.profiles:
             others = found.file.profiles.keys() - {table[0]}
             raise ConfigurationError(f"{where}: there is no profile '{name}'{nearest(str(name), others)}.")
-        if name == table[0] or name in names[:place]:
-            raise ConfigurationError(f"{where}: '{name}' is there twice, or is the profile itself. Remove one.")
+        if name == table[0]:
+            raise ConfigurationError(f"{where}: '{name}' is the profile itself. Remove it.")
+        if name in names[:place]:
+            raise ConfigurationError(f"{where}: '{name}' is there twice. Remove one.")
     return names
 
 

@@ -68,7 +68,7 @@ def _with_store(profile: str | None, config: Path | None, work: Callable[[Store,
         return 0
     store = open_store(options)
     try:
-        with _said(f"{options.store} store of profile '{name}'"):
+        with _said(f"{options.store} store of profile '{name}'", address=options.store != "sqlite"):
             return work(store, options)
     finally:
         store.close()
@@ -96,8 +96,8 @@ def _options(profile: str | None, config: Path | None) -> tuple[str, CacheOption
 
 
 @contextmanager
-def _said(what: str) -> Iterator[None]:
-    """What a store raises, in a sentence without an address that may hold a password."""
+def _said(what: str, *, address: bool) -> Iterator[None]:
+    """What a store raises, in a sentence; only its kind where its text may hold an `address` with a password."""
     from qonduit.errors import QonduitError
 
     try:
@@ -105,8 +105,9 @@ def _said(what: str) -> Iterator[None]:
     except QonduitError:
         raise
     except Exception as error:  # noqa: BLE001  # stores raise what they like
+        reason = type(error).__name__ if address else f"{error}".rstrip(".") or type(error).__name__
         raise QonduitError(
-            f"The {what} cannot be used: {type(error).__name__}. Is it there, and is it a cache of qonduit's?"
+            f"The {what} cannot be used: {reason}. Is it there, and is it a cache of qonduit's?"
         ) from None
 
 

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from qonduit import QonduitError, configuration
 from qonduit.configuration import Configuration
-from qonduit.errors import MissingCredentialsError
+from qonduit.errors import ConfigurationError, MissingCredentialsError
 from qonduit_cli.endpoint import describe, probe, problem_of
 from qonduit_cli.failures import FAILED
 from qonduit_cli.inventory import no_file
@@ -104,10 +104,14 @@ def _resolve(found: Configuration, selection: Selection, report: Report) -> Reso
         return resolve_profile(selection.profile, selection.arguments, config=selection.config)
     except MissingCredentialsError as error:
         report.problem(error)
+    try:  # where only a fallback has none, the profile itself can be seen
+        return resolve_profile(selection.profile, selection.arguments, config=selection.config, fallback=())
+    except MissingCredentialsError:
+        pass
     arguments = {**selection.arguments, "api_key": "none"}
     name = found.profile_name(selection.profile) if found.file.profiles else None
     try:
-        resolved = resolve_profile(name, arguments, config=selection.config)
+        resolved = resolve_profile(name, arguments, config=selection.config, fallback=())
     except MissingCredentialsError:  # a base URL of its own in the file, and no key beside it
         return None
     origins = {setting: origin for setting, origin in resolved.origins.items() if setting != "api_key"}
@@ -129,11 +133,11 @@ def _settings(profile: Profile, origins: Mapping[str, str], report: Report) -> N
 def _routes(resolved: Resolved, report: Report) -> None:
     """Of a provider that is a choice: what it is between, and what decides."""
     for place, route in enumerate(resolved.routes):
-        reason = "serves what it can say all of"
+        reason = "serves the requests that it can express in full"
         if place:
             first = resolved.routes[0]
             more = sorted(_abilities(route) - _abilities(first))
-            reason = f"serves what {first.profile.provider} cannot say" + (f": {', '.join(more)}" if more else "")
+            reason = f"serves what {first.profile.provider} cannot express" + (f": {', '.join(more)}" if more else "")
         report.row(f"  route {place + 1}", f"{route.profile.provider} at {route.profile.base_url} {reason}")
 
 
@@ -158,7 +162,8 @@ def _plugins(selection: Selection, resolved: Resolved, report: Report) -> None:
     from qonduit import Client
 
     if "api_key" in resolved.origins:
-        with Client(selection.profile, config=selection.config, **selection.arguments) as client:
+        fallback = resolved.profile.fallback
+        with Client(selection.profile, config=selection.config, fallback=fallback, **selection.arguments) as client:
             layers = ", ".join(layer.name for layer in client.middleware)
     else:
         layers = ", ".join(resolved.profile.plugins)
@@ -184,6 +189,12 @@ def _network(resolved: Resolved, key: str | None, report: Report) -> None:
 
 
 def _endpoint(profile: Profile, key: str | None, report: Report) -> None:
+    from qonduit._http import check_library
+
+    try:
+        check_library(profile.http_library)
+    except ConfigurationError as error:
+        report.problem(error)
     proxy = profile.proxy.get_secret_value() if profile.proxy is not None else None
     answer = probe(profile.base_url, key, proxy=proxy, trust_env=profile.trust_env)
     problem = problem_of(answer, profile.base_url, key is not None)

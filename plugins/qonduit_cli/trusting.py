@@ -6,7 +6,7 @@ from pathlib import Path
 
 from qonduit import configuration
 from qonduit.errors import ConfigurationError
-from qonduit.trust import demands, trust, trusted_paths
+from qonduit.trust import demands, trust, trusted_file, trusted_paths
 from qonduit_cli.output import say
 
 
@@ -23,6 +23,12 @@ def remember(path: Path) -> int:
         for demand in demands(table):
             say(f"profile '{name}': {demand}")
     known = str(file) in trusted_paths()
-    trust(file)
+    try:
+        trust(file)
+    except OSError as error:
+        raise ConfigurationError(
+            f"{trusted_file()}, where this is remembered, cannot be written: {error.strerror or error}. "
+            f"A file that is named needs no trust: --config {file}, or the variable QONDUIT_CONFIG."
+        ) from None
     say(f"{'Trusted already' if known else 'Trusted'}: {file}")
     return 0

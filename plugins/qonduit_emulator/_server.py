@@ -18,7 +18,7 @@ from qonduit_emulator._faults import CLOSE_KEY
 from qonduit_emulator._header_deadline import HEADER_TIMEOUT_SECONDS, HeaderDeadline
 
 if TYPE_CHECKING:
-    from starlette.types import ASGIApp
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
     from uvicorn.config import Config
     from uvicorn.server import ServerState
 
@@ -102,7 +102,26 @@ def _connect(protocol: Callable[..., Any], config: Config, state: ServerState) -
         connection.transport.close()
 
     app_state[CLOSE_KEY] = close
+    connection.app = _noticing_departures(connection)
     return connection
+
+
+def _noticing_departures(connection: Any) -> ASGIApp:
+    """The connection's application, where a client that is gone is noticed in the midst of a stream without a pause.
+
+    Else everything that is yet to come is written, and asyncio logs "socket.send() raised exception." for each piece.
+    """
+    app: ASGIApp = connection.app
+
+    async def noticing(scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_on(message: Message) -> None:
+            if connection.transport.is_closing():
+                connection.cycle.disconnected = True  # as uvicorn is told when the loop comes to it
+            await send(message)
+
+        await app(scope, receive, send_on)
+
+    return noticing
 
 
 class _Clock:

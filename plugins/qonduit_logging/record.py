@@ -71,7 +71,7 @@ def written(fields: Mapping[str, Any]) -> str:
     for label, name in _LABELLED:
         value = get(name)
         if value not in (None, (), [], {}):
-            said.append(f"{label} {_plain(value)}")
+            said.append(f"{label} {_plain(value)}" + (" s" if name == "qonduit.retry.delay" else ""))
     return f"{what} {get('gen_ai.operation.name', '')} {target}: {', '.join(said)}"
 
 
@@ -80,6 +80,8 @@ def _plain(value: Any) -> str:
         return " ".join(f"{name}={item}" for name, item in value.items())
     if isinstance(value, list | tuple):
         return "; ".join(map(str, value))
+    if isinstance(value, float):
+        return f"{value:.3f}"
     return str(value)
 
 

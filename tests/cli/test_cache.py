@@ -70,7 +70,12 @@ def test_a_cache_in_memory(command: Command, provider: Provider) -> None:
 @pytest.mark.parametrize(
     ("options", "code", "said"),
     [
-        ('store = "sqlite"\npath = "."\n', 1, "sqlite store of profile 'local' cannot be used"),
+        (
+            'store = "sqlite"\npath = "."\n',
+            1,
+            "sqlite store of profile 'local' cannot be used: unable to open database",
+        ),
+        ('store = "sqlite"\npath = "/dev/null/c.db"\n', 1, "'/dev/null'"),
         ('store = "redis"\nurl = "redis://:sk-canary-3f9a1c@127.0.0.1:1/0"\n', 1, "redis store of profile 'local'"),
         ('store = "disk"\n', 2, "plugin.cache: store"),
         ('store = "redis"\n', 2, "plugin.cache.url is missing"),

@@ -66,7 +66,8 @@ def test_a_missing_key_does_not_hide_the_rest(command: Command) -> None:
     assert "No API key was found for profile 'a'" in done.stdout
     assert "us-east-1" in done.stdout
     assert "https http://127.0.0.1:9" in done.stdout
-    assert "dashscope-us.aliyuncs.com cannot be reached" in done.stdout
+    assert "dashscope-us.aliyuncs.com cannot be reached through the proxy 127.0.0.1:9: " in done.stdout
+    assert CANARY not in done.stdout
     assert done.returncode == 1
 
 
@@ -130,8 +131,8 @@ def test_a_choice_between_ways(command: Command) -> None:
     shown = {line for line in lines if line.startswith(("provider", "route"))}
     assert shown == {
         f"provider auto ({command.folder / 'named.toml'} [profiles.a])",
-        f"route 1 qwen at {url}/compatible-mode/v1 serves what it can say all of",
-        f"route 2 dashscope at {url}/api/v1 serves what qwen cannot say: search_results",
+        f"route 1 qwen at {url}/compatible-mode/v1 serves the requests that it can express in full",
+        f"route 2 dashscope at {url}/api/v1 serves what qwen cannot express: search_results",
     }
     assert (done.stderr, done.returncode) == ("", 0)
 
@@ -158,6 +159,39 @@ def test_fallbacks_are_shown_and_tried(command: Command, provider: Provider) -> 
     assert CANARY not in done.stdout
     assert done.returncode == 1
     assert provider.keys == [f"Bearer {CANARY}"]
+
+
+def test_a_fallback_without_a_key_does_not_hide_the_profile(command: Command, provider: Provider) -> None:
+    """It is said whose fallback it is, and the profile itself is shown and tried."""
+    command.configure(
+        provider.profile('fallback = ["spare"]\n') + '[profiles.spare]\nprovider = "openai"\nmodel = "tiny"\n',
+        TEST_KEY=CANARY,
+    )
+    done = command.run("doctor")
+    assert "PROBLEM         No API key was found for profile 'spare'" in done.stdout
+    assert "'spare' is a fallback of profile 'local'." in done.stdout
+    assert "takes the key" in done.stdout
+    assert "To mend: 1." in done.stdout
+    assert provider.keys == [f"Bearer {CANARY}"]
+
+
+def test_a_proxy_that_cannot_be_used(command: Command) -> None:
+    """As a call would say it, and without the password."""
+    command.configure('[profiles.a]\nprovider = "qwen"\n', DASHSCOPE_API_KEY="sk-test")
+    command.env["ALL_PROXY"] = f"gopher://user:{CANARY}@127.0.0.1:70"
+    done = command.run("doctor")
+    assert "The proxy cannot be used (gopher://…). Expected http://host:port" in done.stdout
+    assert CANARY not in done.stdout
+
+
+def test_a_library_that_is_not_installed(local: Command) -> None:
+    """It would stop the first call, so it is a problem of the set-up."""
+    local.env["QONDUIT_HTTP_LIBRARY"] = "httptools"
+    done = local.python(
+        "import sys; sys.modules['httptools'] = None; from qonduit_cli import main; sys.exit(main(['doctor']))"
+    )
+    assert 'PROBLEM         http_library = "httptools", but httptools is not installed: pip install' in done.stdout
+    assert done.returncode == 1
 
 
 def test_chat_says_which_profile_served(command: Command, provider: Provider) -> None:

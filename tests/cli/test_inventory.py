@@ -77,6 +77,16 @@ def test_trust_remembers_a_file(command: Command, provider: Provider, argument: 
     assert command.run("chat", "hi").stdout == "Hello\n"
 
 
+def test_trust_that_cannot_be_remembered(command: Command, provider: Provider) -> None:
+    """A home that cannot be written to: the place is named, and what to do without."""
+    (command.folder / "qonduit.toml").write_text(provider.profile())
+    command.env["XDG_DATA_HOME"] = "/dev/null/data"
+    done = command.run("trust")
+    assert "trusted.json, where this is remembered, cannot be written: Not a directory." in done.stderr
+    assert "--config" in done.stderr
+    assert done.returncode == 2
+
+
 def test_trust_needs_a_file(command: Command) -> None:
     """Without a file there is nothing to trust."""
     done = command.run("trust")

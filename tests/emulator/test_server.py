@@ -2,14 +2,17 @@
 
 import asyncio
 import contextlib
+import json
 import os
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import AsyncIterator
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -158,6 +161,19 @@ class _Endless:
             self.closed.set()
 
 
+class _Leaving:
+    """A backend that makes its client go away, and then answers without a pause."""
+
+    client: socket.socket
+
+    async def answer(self, request: ChatRequest) -> AsyncIterator[Delta]:
+        self.client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.client.close()
+        for number in range(50):
+            yield TextDelta(0, "word ", Usage(1, number))
+        yield FinishDelta(0, "stop", Usage(1, 50))
+
+
 class _Slot:
     """A check that is told when its call is over."""
 
@@ -224,6 +240,20 @@ def test_client_that_leaves_settles_the_call() -> None:
         assert slot.given_back.wait(5)
         assert backend.closed.wait(5)
     assert len(slot.usages) == 1
+
+
+def test_client_that_leaves_is_written_to_no_more(caplog: pytest.LogCaptureFixture) -> None:
+    """A client that is gone before a stream that never waits: asyncio has no failed writes to complain of."""
+    leaving, slot = _Leaving(), _Slot()
+    with _Embedded(create_app(backend=leaving, checks=(slot,))) as url:
+        parts = urlsplit(url)
+        body = json.dumps({**CHAT, "stream": True}).encode()
+        head = f"POST {parts.path} HTTP/1.1\r\nHost: {parts.netloc}\r\nAuthorization: {HEADERS['Authorization']}\r\n"
+        leaving.client = socket.create_connection((parts.hostname, parts.port))
+        leaving.client.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+        assert slot.given_back.wait(5)
+    assert len(slot.usages) == 1
+    assert [record for record in caplog.records if record.name == "asyncio"] == []
 
 
 def test_stop_ends_streams_under_way() -> None:

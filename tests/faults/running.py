@@ -130,6 +130,6 @@ def _bounds(small: bool, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         return
     with monkeypatch.context() as patches:
         patches.setattr("qonduit._http.MAX_BODY_BYTES", BOUND)
-        patches.setattr("qonduit._attempt.MAX_STREAM_BYTES", BOUND)
+        patches.setattr("qonduit._reading.MAX_STREAM_BYTES", BOUND)
         patches.setitem(EventDecoder.__init__.__kwdefaults__, "max_event_bytes", BOUND // 2)
         yield

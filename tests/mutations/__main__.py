@@ -1,7 +1,7 @@
 """The command: `python -m tests.mutations [WORD …]` puts each bug into a copy of the source and runs its tests.
 
 The tests must pass without any bug, and fail with each of them. With words, only the bugs whose area or sentence has
-one of them. The exit code is 0 when every bug was found.
+one of them. The exit code is 0 when every bug was found, 2 when no bug has such a word.
 """
 
 from __future__ import annotations
@@ -32,6 +32,10 @@ FAILED_TESTS = 1
 def main(words: Sequence[str]) -> int:
     """Plant the bugs. Returns the exit code."""
     bugs = [bug for bug in BUGS if not words or any(word in f"{bug.area}: {bug.what}" for word in words)]
+    if not bugs:
+        areas = ", ".join(dict.fromkeys(bug.area for bug in BUGS))
+        print(f"No bug has {' or '.join(map(repr, words))} in its area or sentence. The areas: {areas}.")
+        return 2
     tests = sorted({test for bug in bugs for test in bug.tests if not test.startswith("-k")})
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(WORKERS) as workers:
         copies: queue.SimpleQueue[Path] = queue.SimpleQueue()

@@ -191,7 +191,7 @@ BUGS: tuple[Bug, ...] = (
     Bug(
         "commit point",
         "a stream that has begun is tried again",
-        "core/qonduit/_attempt.py",
+        "core/qonduit/_reading.py",
         "        if self._delivered:\n            error.retryable = False\n",
         "        if self._delivered:\n",
         (
@@ -202,7 +202,7 @@ BUGS: tuple[Bug, ...] = (
     Bug(
         "commit point",
         "what had come is not on the error",
-        "core/qonduit/_attempt.py",
+        "core/qonduit/_reading.py",
         "        error.response = partial\n",
         "",
         (
@@ -213,7 +213,7 @@ BUGS: tuple[Bug, ...] = (
     Bug(
         "deadline",
         "each read may take the whole limit",
-        "core/qonduit/_network.py",
+        "core/qonduit/_link.py",
         "        if self.deadline is None:\n"
         "            return timeout\n"
         "        left = max(self.deadline - time.monotonic(), 0.0)\n",
@@ -226,7 +226,7 @@ BUGS: tuple[Bug, ...] = (
     Bug(
         "deadline",
         "comments keep a dead stream alive",
-        "core/qonduit/_attempt.py",
+        "core/qonduit/_reading.py",
         "                if chunks:\n                    if call.first_chunk is None:",
         "                if data:\n                    if call.first_chunk is None:",
         (
@@ -248,7 +248,7 @@ BUGS: tuple[Bug, ...] = (
     Bug(
         "settlement",
         "an answer that was refused after it had begun counts as free",
-        "core/qonduit/_attempt.py",
+        "core/qonduit/_reading.py",
         '            error.outcome = "unknown"  # what had been said before the refusal may be billed\n',
         "",
         (
@@ -260,8 +260,8 @@ BUGS: tuple[Bug, ...] = (
         "redaction",
         "an error is chained to the library's own, whose frames hold the key",
         "core/qonduit/_http.py",
-        "        failure = explain(error, wire, self._profile)\n",
-        "        failure = explain(error, wire, self._profile)\n"
+        "        failure = explain(error, wire, self._profile, template and template.proxy)\n",
+        "        failure = explain(error, wire, self._profile, template and template.proxy)\n"
         "        failure.__cause__ = None if failure is error else error\n",
         (
             f"{FAULT}[before_headers/closed[qwen-sync-plain]]",
@@ -282,7 +282,7 @@ BUGS: tuple[Bug, ...] = (
     Bug(
         "bounds",
         "a stream that was given up counts as refused",
-        "core/qonduit/_attempt.py",
+        "core/qonduit/_reading.py",
         'it was given up.", outcome="unknown"\n',
         'it was given up."\n',
         (f"{FAULT}[bodies/endless-error[qwen-sync-stream]]",),
@@ -555,7 +555,7 @@ BUGS: tuple[Bug, ...] = (
     Bug(
         "deadline",
         "waits for ever on a server that never stops talking",
-        "core/qonduit/_network.py",
+        "core/qonduit/_async_network.py",
         "        if remaining == 0.0:  # else a server that never stops talking would win against"
         " every timer\n"
         "            return False\n",
@@ -629,7 +629,7 @@ BUGS: tuple[Bug, ...] = (
     Bug(
         "decoder",
         "takes any content type with 'json' in it for a whole answer",
-        "core/qonduit/_attempt.py",
+        "core/qonduit/_reading.py",
         '    return kind.endswith(("/json", "+json"))\n',
         '    return "json" in kind\n',
         ("tests/transport/test_faults.py::test_what_answers_in_place_of_a_stream",),

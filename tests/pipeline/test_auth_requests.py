@@ -9,7 +9,7 @@ import pytest
 from tests.pipeline.memory import MemoryTransport, Reply, refused, said
 from tests.pipeline.modes import MODES, Mode
 
-from qonduit import AuthenticationError, WireRequest, hookimpl
+from qonduit import AuthenticationError, RateLimitError, WireRequest, hookimpl
 
 modes = pytest.mark.parametrize("mode", MODES, ids=lambda mode: mode.name)
 TOKEN_URL = "https://tokens.test/make"
@@ -55,6 +55,27 @@ async def test_a_refused_token_is_fetched_anew(mode: Mode) -> None:
     assert told.response.text == "Hello"
     assert transport.sent[-1].headers["authorization"] == "Bearer new"
     assert all(stream.ended for stream in transport.streams)
+
+
+class Empty:
+    """Puts a header on requests that says nothing."""
+
+    @hookimpl
+    def qonduit_auth(self) -> Any:
+        return self
+
+    def flow(self, wire: WireRequest) -> Any:
+        yield wire.with_headers({"authorization": "Bearer key-of-empty", "x-team": ""})
+
+
+@modes
+async def test_an_empty_header_hides_nothing_but_the_key(mode: Mode) -> None:
+    """An auth may add a header without a value: errors are the provider's, without what is secret in the others."""
+    error = {"error": {"code": "limit_requests", "message": "slower, key-of-empty"}}
+    client = mode.client(MemoryTransport(Reply(429).with_parts(json.dumps(error).encode())), Empty(), max_retries=0)
+    with pytest.raises(RateLimitError) as caught:
+        await mode.ask(client)
+    assert "slower, [redacted]" in caught.value.message
 
 
 @modes

@@ -18,6 +18,7 @@ from tests.wires import WIRES
 
 from qonduit import (
     AsyncClient,
+    AuthenticationError,
     BadRequestError,
     Call,
     Client,
@@ -206,6 +207,24 @@ async def test_an_answer_after_an_unknown_outcome_says_so(mode: Mode, site: Make
     assert "may have been billed as well" in told.response.warnings[1]
 
 
+async def test_an_unknown_outcome_is_said_though_a_refusal_came_last(
+    mode: Mode, site: MakeSite, no_waiting: None
+) -> None:
+    """The first profile's retry hides no attempt that may have been billed, neither in an answer nor in an error."""
+    made = site(
+        qwen=[QWEN.error(500, "InternalError"), QWEN.error(401, "invalid_api_key")] * 2,
+        native=[reply(mode, "native", "hello"), NATIVE.error(401, "InvalidApiKey")],
+        gpt=[OPENAI.error(401, "invalid_api_key")],
+    )
+    client = mode.client(None, **made.options, max_retries=1)
+    told = await mode.ask(client)
+    assert "may have been billed as well" in told.response.warnings[1]
+    with pytest.raises(AuthenticationError) as caught:
+        await mode.ask(client)
+    await mode.leave(client)
+    assert (caught.value.provider, caught.value.attempts, caught.value.outcome) == ("qwen", 4, "unknown")
+
+
 async def test_the_deadline_spans_all_profiles(mode: Mode, site: MakeSite) -> None:
     """When the time is up nobody else is asked."""
     made = site(qwen=[[HANG]], native=[reply(mode, "native", "hello")])
@@ -252,6 +271,37 @@ async def test_middleware_sees_each_profile_in_its_own_attempt(mode: Mode, site:
         ("attempt", "native", 1, "InternalServerError"),
         ("call", "native", 1, "InternalServerError"),
     ]
+
+
+async def test_a_layer_that_asks_again_asks_the_profile_itself(mode: Mode, site: MakeSite) -> None:
+    """After a fallback has answered, or all have failed, the next attempts have their own profiles: costs go by it."""
+    seen: list[str] = []
+
+    @middleware("twice", stream="buffer")
+    def twice(call: Call) -> Any:
+        yield call.request
+        try:
+            yield call.request
+        except RateLimitError:
+            seen.append(f"failed as {call.profile.name}")
+        yield call.request
+
+    @middleware("note", scope="attempt")
+    def note(call: Call) -> Any:
+        seen.append(call.profile.name)
+        yield call.request
+
+    refused = NATIVE.error(429, "Throttling.RateQuota")
+    made = site(
+        qwen=[QWEN.error(500, "InternalError"), QWEN.error(429, "limit_requests"), reply(mode, "qwen", "hello")],
+        native=[reply(mode, "native", "hello"), refused],
+        gpt=[OPENAI.error(401, "invalid_api_key")],
+    )
+    client = mode.client(None, twice, note, **made.options)
+    assert (await mode.ask(client)).response.provider == "qwen"
+    await mode.leave(client)
+    assert seen == ["qwen", "native", "qwen", "native", "gpt", "failed as qwen", "qwen"]
+    assert made.asked() == [3, 2, 1]
 
 
 async def test_a_fallback_brings_plugins_of_its_own(
@@ -384,6 +434,59 @@ async def test_refusals_of_a_request_do_not_open_a_breaker(mode: Mode, site: Mak
     assert (await mode.ask(client)).response.provider == "qwen"
     await mode.leave(client)
     assert made.asked() == [2, 0, 0]
+
+
+@pytest.mark.F41
+async def test_a_call_whose_time_was_up_before_it_was_sent_does_not_open_a_breaker(mode: Mode, site: MakeSite) -> None:
+    """Its provider was not asked: what took the time was a layer."""
+
+    @middleware("slow")
+    def slow(call: Call) -> Any:
+        if call.deadline is not None:
+            call.deadline = call.clock()
+        yield call.request
+
+    made = site("breaker = 1", qwen=[reply(mode, "qwen", "hello")], native=[reply(mode, "native", "hello")])
+    client = mode.client(None, slow, **made.options)
+    with pytest.raises(APITimeoutError) as caught:
+        await mode.ask(client, deadline=10)
+    assert caught.value.outcome == "not_sent"
+    assert (await mode.ask(client)).response.provider == "qwen"
+    await mode.leave(client)
+    assert made.asked() == [1, 0, 0]
+
+
+@pytest.mark.F41
+async def test_a_profile_that_was_passed_over_has_its_say_when_it_is_asked_at_last(mode: Mode, site: MakeSite) -> None:
+    """Its error comes out, a refusal of the request too; what its fallbacks said is added, each once."""
+    made = site(
+        "breaker = 1",
+        qwen=[QWEN.error(500, "InternalError"), QWEN.error(400, "invalid_parameter_error")],
+        native=[NATIVE.error(500, "InternalError"), reply(mode, "native", "never")],
+        gpt=[reply(mode, "gpt", "hello"), OPENAI.error(429, "rate_limit_exceeded")],
+    )
+    client = mode.client(None, **made.options)
+    await mode.ask(client)
+    with pytest.raises(BadRequestError) as caught:
+        await mode.ask(client)
+    await mode.leave(client)
+    assert (caught.value.provider, caught.value.attempts) == ("qwen", 2)
+    assert caught.value.message.count("Profile 'gpt' failed") == 1
+    assert "Profile 'qwen' failed" not in caught.value.message
+    assert made.asked() == [2, 1, 2]
+
+
+@pytest.mark.F41
+async def test_a_fallback_that_breaks_says_who_was_passed_over(streaming: Mode, site: MakeSite) -> None:
+    """A stream of a fallback that was asked first, since the profile itself keeps failing."""
+    broken = [sse_head(), http_chunk(NATIVE.piece("na")), CLOSE]
+    made = site("breaker = 1", qwen=[QWEN.error(500, "InternalError")], native=[NATIVE.stream_reply(("na",)), broken])
+    client = streaming.client(None, **made.options)
+    await streaming.ask(client)
+    with pytest.raises(StreamInterruptedError, match="Profile 'qwen' kept failing and was passed over"):
+        await streaming.ask(client)
+    await streaming.leave(client)
+    assert made.asked() == [1, 2, 0]
 
 
 @pytest.mark.F41

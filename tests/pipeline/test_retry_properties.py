@@ -95,8 +95,8 @@ class World(MemoryTransport):
         """One call in this world, run to its end without an event loop: nothing in it waits for anything else."""
         made: dict[str, Any] = {"provider": "qwen", "model": "m", "api_key": "sk-test", "timeout": TIMEOUT, **options}
         with pytest.MonkeyPatch.context() as patch:
-            for module in ("qonduit._retry", "qonduit._attempt", "qonduit.call"):
-                patch.setattr(f"{module}.time", self)
+            for module in ("_retry", "_attempt", "_answering", "_reading", "call"):
+                patch.setattr(f"qonduit.{module}.time", self)
             patch.setattr(tenacity, "time", self)
             patch.setattr(tenacity.nap, "time", self)
             patch.setattr(stamina._core, "_smart_sleep", self.asleep)

@@ -29,6 +29,7 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
+    initialize,
     invariant,
     precondition,
     rule,
@@ -54,6 +55,19 @@ START = 1_780_000_000
 HOME = tempfile.TemporaryDirectory()
 FOLDER = Path(HOME.name)
 """Of all runs: it goes with the process."""
+SPARE_KEY = "sk-spare"
+CONFIGURATION = """
+[profiles.main]
+provider = "qwen"
+model = "plus"
+api_key = "env:MAIN_TEST_KEY"
+fallback = ["spare"]
+
+[profiles.spare]
+provider = "openai"
+model = "turbo"
+api_key = "env:SPARE_TEST_KEY"
+"""
 
 
 class Script(NamedTuple):
@@ -164,6 +178,11 @@ class Attempt:
     """What the caller was given of it."""
 
     @property
+    def spare(self) -> bool:
+        """Whether it was the fallback's."""
+        return self.key == SPARE_KEY
+
+    @property
     def true_cost(self) -> Decimal:
         """By the wire's own counts."""
         into, out = PRICES[self.model]
@@ -190,6 +209,7 @@ class Attempt:
     def check(self, row: dict[str, Any]) -> None:
         """Compare."""
         assert (row["kind"], row["streamed"], row["model"]) == ("attempt", int(self.streamed), self.model)
+        assert (row["profile"], row["provider"]) == (("spare", "openai") if self.spare else ("main", "qwen"))
         state = "intent" if self.outcome is None else "settled"
         assert (row["state"], row["outcome"], row["sent"]) == (state, self.outcome, self.sent), row
         tokens = (row["input_tokens"], row["output_tokens"], row["total_tokens"])
@@ -290,7 +310,13 @@ class Calls(RuleBasedStateMachine):
         self.asked: dict[str, Any] = {}
         self.clients: list[Owner] = []
         self.readings: list[Reading] = []
-        self._open()
+        self.patch.setenv("MAIN_TEST_KEY", "sk-main")
+        self.patch.setenv("SPARE_TEST_KEY", SPARE_KEY)
+
+    @initialize(spare=st.booleans())
+    def begin(self, spare: bool) -> None:
+        """A client, and a ledger without rows."""
+        self._open(spare)
         ledger: Any = self.current.plugin._recorder
         ledger.ledger.tidy()  # makes the file
         self.reader = sqlite3.connect(self.path, isolation_level=None)
@@ -313,7 +339,10 @@ class Calls(RuleBasedStateMachine):
             lambda _, error, attempt: 0.0 if error.retryable and attempt < 2 else None,
         )
 
-    def _open(self) -> None:
+    def _open(self, spare: bool) -> None:
+        """A client of the profile `main`, with its fallback or without."""
+        configuration = FOLDER / "qonduit.toml"
+        configuration.write_text(CONFIGURATION)
         prices = FOLDER / "prices.toml"
         if not prices.exists():
             lines = [f'{{ model = "{name}", input = {into}, output = {out} }}' for name, (into, out) in PRICES.items()]
@@ -325,7 +354,9 @@ class Calls(RuleBasedStateMachine):
         plugin = CostPlugin(CostOptions(ledger=str(self.path), budgets=budgets, prices=str(prices)))
         layers = (plugin, cache(self.store, lambda: self.now, ttl=TTL), other_model)
         mode = Mode(self.asynchronous, streamed=False)
-        self.clients.append(Owner(mode.client(Wire(self), *layers, model="plus", tags={"fallback": "no"}), plugin))
+        options: dict[str, Any] = {"provider": None, "model": None, "api_key": None, "profile": "main"}
+        options |= {"config": configuration, "fallback": None if spare else [], "tags": {"fallback": "no"}}
+        self.clients.append(Owner(mode.client(Wire(self), *layers, **options), plugin))
 
     @property
     def current(self) -> Owner:
@@ -439,7 +470,7 @@ class Calls(RuleBasedStateMachine):
         for attempt in failed:
             attempt.fail()
         last.end("answered", "all", response)
-        if keeps is not None:
+        if keeps is not None and not last.spare:
             self.kept[keeps] = (last, self.now)
 
     @rule(**ASKED)
@@ -482,7 +513,8 @@ class Calls(RuleBasedStateMachine):
                 assert source.script.kind == "whole"
                 source.end("answered", "all", response)
                 assert reading.keeps is not None
-                self.kept[reading.keeps] = (source, self.now)
+                if not source.spare:
+                    self.kept[reading.keeps] = (source, self.now)
             self.readings.remove(reading)
             return False
         except APIError as error:
@@ -586,8 +618,8 @@ class Calls(RuleBasedStateMachine):
         """The wall clock is put right, or wrong."""
         self.now += seconds
 
-    @rule(everything=st.booleans())
-    def reopen(self, everything: bool) -> None:
+    @rule(everything=st.booleans(), spare=st.booleans())
+    def reopen(self, everything: bool, spare: bool) -> None:
         """The client is closed, and another takes its place on the same ledger.
 
         Streams of the old one go on, or are left too: then nothing is open.
@@ -596,7 +628,7 @@ class Calls(RuleBasedStateMachine):
         if everything:
             self._close_everything()
             assert all(attempt.outcome for attempt in self.attempts)
-        self._open()
+        self._open(spare)
 
     def _close(self, client: Owner) -> None:
         self.runner.run(Mode(self.asynchronous, streamed=False).leave(client.client))

@@ -1,6 +1,6 @@
 """Many calls, a fifth of which fail in one of five ways, and what they leave behind:
 
-    python -m tests.resources.soak                 # 20,000 calls: some two minutes
+    python -m tests.resources.soak                 # 20,000 calls: some 15 seconds
     python -m tests.resources.soak --calls 100000
 
 Half of the calls are made by threads on one Client, half by tasks on one AsyncClient; every second one is streamed. The

@@ -34,7 +34,8 @@ from qonduit import (
     RateLimitError,
     StreamInterruptedError,
 )
-from qonduit._network import AsyncStream, Link
+from qonduit._async_network import AsyncStream
+from qonduit._link import Link
 
 pytestmark = pytest.mark.usefixtures("http_library")
 
@@ -453,7 +454,7 @@ def test_an_informational_answer_comes_before_the_answer(serve, connect) -> None
 def small_bounds(monkeypatch) -> None:
     """Bodies and streams of at most 10 000 bytes."""
     monkeypatch.setattr("qonduit._http.MAX_BODY_BYTES", 10_000)
-    monkeypatch.setattr("qonduit._attempt.MAX_STREAM_BYTES", 10_000)
+    monkeypatch.setattr("qonduit._reading.MAX_STREAM_BYTES", 10_000)
 
 
 @pytest.mark.F24

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import Callable, Iterator
 from types import ModuleType
 from typing import Any
@@ -184,6 +185,59 @@ def test_an_abandoned_stream_is_closed(serve, handed_in) -> None:
     stream.next()
     stream.close()
     assert server.wait_open(0)
+
+
+class Multiplexed:
+    """A transport of httpx whose answers say that their connection serves others too, as those of HTTP/2 do.
+
+    `touched` counts how often the connection itself was asked for.
+    """
+
+    def __init__(self, inner: Any) -> None:
+        self._inner = inner
+        self.touched = 0
+
+    def _told(self, response: Any) -> Any:
+        response.extensions = {**response.extensions, "stream_id": 1, "network_stream": self}
+        return response
+
+    def get_extra_info(self, info: str) -> Any:
+        self.touched += 1
+
+    def handle_request(self, request: Any) -> Any:
+        return self._told(self._inner.handle_request(request))
+
+    async def handle_async_request(self, request: Any) -> Any:
+        return self._told(await self._inner.handle_async_request(request))
+
+    def close(self) -> None:
+        self._inner.close()
+
+    async def aclose(self) -> None:
+        await self._inner.aclose()
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    async def __aenter__(self) -> None:
+        pass
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+
+def test_what_ends_a_stream_leaves_a_shared_connection_alone(serve, handed_in, library, asynchronous) -> None:
+    """Over HTTP/2 others have their streams on it: after the end mark nothing more of it is waited for or shut."""
+    server = serve([[sse_head(), *(chunk(event) for event in WIRE.events()), HANG]])
+    transport = Multiplexed(library.AsyncHTTPTransport() if asynchronous else library.HTTPTransport())
+    driver, _ = handed_in(server.url, {"transport": transport})
+    begun = time.monotonic()
+    assert driver.stream().text() == "hello"
+    assert time.monotonic() - begun < 5  # the limit of the call is 10
+    assert transport.touched == 0
 
 
 def test_a_closed_http_client(handed_in, library, asynchronous) -> None:

@@ -147,9 +147,9 @@ def test_a_proxy_that_refuses_a_plain_call(serve, monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_proxy_that_is_not_there(monkeypatch: pytest.MonkeyPatch, asynchronous: bool) -> None:
-    """A proxy that refuses the connection: nothing was sent, and no password is shown."""
+    """A proxy that refuses the connection is named, not the far host alone: nothing was sent, no password is shown."""
     monkeypatch.setenv("HTTP_PROXY", f"http://user:{PASSWORD}@127.0.0.1:9")
-    with pytest.raises(APIConnectionError) as caught:
+    with pytest.raises(APIConnectionError, match=r"far\.example .* through the proxy 127\.0\.0\.1:9: ") as caught:
         ask(asynchronous, FAR)
     assert caught.value.outcome == "not_sent"
     assert PASSWORD not in told(caught)
@@ -158,7 +158,9 @@ def test_a_proxy_that_is_not_there(monkeypatch: pytest.MonkeyPatch, asynchronous
 UNUSABLE = {
     "socks without its library": ("ALL_PROXY", f"socks5://user:{PASSWORD}@127.0.0.1:1080", r"httpx\[socks\]"),
     "another scheme": ("HTTP_PROXY", f"gopher://user:{PASSWORD}@127.0.0.1:70", "Expected http://host:port"),
-    "no port": ("HTTP_PROXY", f"http://user:{PASSWORD}@127.0.0.1:port", "Expected http://host:port"),
+    "no number": ("HTTP_PROXY", f"http://user:{PASSWORD}@127.0.0.1:port", "Expected http://host:port"),
+    "a port that is none": ("HTTP_PROXY", f"http://user:{PASSWORD}@127.0.0.1:99999", "Expected http://host:port"),
+    "no host": ("HTTP_PROXY", f"http://user:{PASSWORD}@", "Expected http://host:port"),
     "half an address": ("HTTP_PROXY", f"http://user:{PASSWORD}@[::1", "Expected http://host:port"),
 }
 

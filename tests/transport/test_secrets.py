@@ -15,7 +15,7 @@ from tests.servers import CLOSE, HANG, chunk, head, refusing_address, response, 
 from tests.transport.driving import ASK, Driver, arguments
 from tests.wires import WIRES
 
-from qonduit import AsyncClient, Client, PluginError, _network
+from qonduit import AsyncClient, Client, PluginError, _async_network, _network
 
 pytestmark = pytest.mark.usefixtures("http_library")
 
@@ -111,7 +111,7 @@ def test_what_goes_through_the_transport_does_not_show_the_key(
     def fail(*_: Any, **__: Any) -> None:
         raise kind("It came from below.")
 
-    monkeypatch.setattr((_network.AsyncStream if asynchronous else _network.SyncStream), "read", fail)
+    monkeypatch.setattr((_async_network.AsyncStream if asynchronous else _network.SyncStream), "read", fail)
     driver = connect(serve([]), api_key=KEY)
     with pytest.raises((kind, PluginError)) as caught:
         driver.stream() if streamed else driver.ask()

@@ -26,7 +26,9 @@ from qonduit import (
     StreamInterruptedError,
     middleware,
 )
-from qonduit._network import AsyncBackend, Link, SyncBackend
+from qonduit._async_network import AsyncBackend
+from qonduit._link import Link
+from qonduit._network import SyncBackend
 
 pytestmark = pytest.mark.usefixtures("http_library")
 

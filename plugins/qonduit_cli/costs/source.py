@@ -19,8 +19,8 @@ from qonduit_cost.currency import Rates
 from qonduit_cost.options import CostOptions
 
 HOW_TO = (
-    'A ledger is switched on in the configuration: plugins = ["cost"] in a profile, and ledger = "costs.sqlite3" in '
-    "[profiles.NAME.plugin.cost]. Or name one with --ledger FILE."
+    'To have one, set plugins = ["cost"] in a profile, and ledger = "costs.sqlite3" in [profiles.NAME.plugin.cost]. '
+    "To read another, name it with --ledger FILE."
 )
 
 
@@ -46,8 +46,8 @@ def find(ledger: Path | None, profile: str | None, config: Path | None) -> Sourc
         named = [name for name, other in ledgers.items() if other.absolute() == path.absolute()]
         return Source(path, _rates(options, [profile, *named, *options]))
     if not ledgers:
-        place = f"{found.path}: no profile has a ledger. " if found.path else ""
-        raise ConfigurationError(f"{place}{HOW_TO}")
+        place = f"{found.path}: no profile has a ledger" if found.path else "There is no configuration with a ledger"
+        raise ConfigurationError(f"{place}. {HOW_TO}")
     if profile not in ledgers and len(set(ledgers.values())) > 1:
         profile = profile if profile in options else _default(found)
         if profile not in ledgers:

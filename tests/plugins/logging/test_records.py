@@ -214,6 +214,7 @@ async def test_what_a_failure_says(mode: Mode, logged: Handler) -> None:
     assert fields["qonduit.request_id"] == "r-7"
     assert fields["qonduit.sent"] == "rejected"
     assert "no" in fields["qonduit.error.message"]
+    assert sum("waited 0.000 s, after ServiceUnavailableError" in record.getMessage() for record in logged.records) == 2
     first, second, third = logged.fields("attempt")
     assert "qonduit.retry.delay" not in first
     assert second["qonduit.retry.delay"] == third["qonduit.retry.delay"] == 0.0
