@@ -63,7 +63,7 @@ class Breaker:
             opened = self._count == self._failures
         if opened:
             logger.warning(
-                "%s failed %d times in a row: for %g s calls go past it where there is another to turn to.",
+                "%s failed %d time(s) in a row: for %g s calls go past it where there is another to turn to.",
                 self._name,
                 self._failures,
                 self._seconds,

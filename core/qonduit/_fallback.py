@@ -56,6 +56,8 @@ def falling_back(candidates: Sequence[Candidate]) -> Step:
             except APIError as error:
                 if breaker is not None and not isinstance(error, _OF_THE_REQUEST):
                     breaker.failed()
+                elif breaker is not None and error.status_code is not None:
+                    breaker.succeeded()  # it refused the request, so it answers
                 if call.committed and said:
                     error.add_reason(" ".join(said))
                 if call.committed:
@@ -91,17 +93,19 @@ _OF_THE_REQUEST = (BadRequestError, NotFoundError)
 
 def _in_order(candidates: Sequence[Candidate], said: list[str]) -> Iterator[Candidate]:
     """The candidates as they are to be asked; the breaker of one is looked at when its turn has come."""
-    open_ones: list[Candidate] = []
+    open_ones: list[tuple[Candidate, str]] = []
     for candidate in candidates:
         breaker = candidate.breaker
         if breaker is None or breaker.lets_through():
             yield candidate
         else:
-            open_ones.append(candidate)
-            if len(candidates) > 1:
-                name, left = candidate.profile.name, breaker.left
-                said.append(f"Profile '{name}' kept failing and was passed over; it is tried again in {left:.0f} s.")
-    yield from open_ones
+            name, left = candidate.profile.name, breaker.left
+            words = f"Profile '{name}' kept failing and was passed over; it is tried again in {left:.0f} s."
+            open_ones.append((candidate, words))
+            said.append(words)
+    for candidate, words in open_ones:
+        said.remove(words)  # nothing else has served the call, so it is asked after all
+        yield candidate
 
 
 def _asked(request: Request, candidate: Candidate, first: Candidate) -> Request:

@@ -389,7 +389,7 @@ async def test_calls_go_past_a_profile_that_keeps_failing(
     assert made.asked() == [2, 4, 0]
     assert answers[-1].response.warnings[0].startswith("Profile 'qwen' kept failing and was passed over; it is tried")
     assert [record.getMessage() for record in caplog.records if record.name == "qonduit"] == [
-        "Profile 'qwen' (qwen) failed 2 times in a row: for 30 s calls go past it where there is another to turn to."
+        "Profile 'qwen' (qwen) failed 2 time(s) in a row: for 30 s calls go past it where there is another to turn to."
     ]
 
 
@@ -487,6 +487,24 @@ async def test_a_fallback_that_breaks_says_who_was_passed_over(streaming: Mode, 
         await streaming.ask(client)
     await streaming.leave(client)
     assert made.asked() == [1, 2, 0]
+
+
+@pytest.mark.F41
+async def test_a_provider_that_refuses_a_request_answers(mode: Mode, site: MakeSite) -> None:
+    """So the failures before it and after it are not in a row."""
+    down = QWEN.error(500, "InternalError")
+    made = site(
+        "breaker = 2",
+        qwen=[down, QWEN.error(400, "invalid_parameter_error"), down, reply(mode, "qwen", "hello")],
+        native=[reply(mode, "native", "hello")] * 2,
+    )
+    client = mode.client(None, **made.options)
+    assert (await mode.ask(client)).response.provider == "dashscope"
+    with pytest.raises(BadRequestError):
+        await mode.ask(client)
+    assert (await mode.ask(client)).response.provider == "dashscope"
+    assert (await mode.ask(client)).response.provider == "qwen"
+    await mode.leave(client)
 
 
 @pytest.mark.F41
