@@ -3,7 +3,7 @@
 import importlib.metadata
 import os
 import platform
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
 from typing import Any, Literal
 
@@ -112,8 +112,15 @@ def table(samples: Samples) -> str:
 
 
 def target_lines(all_samples: dict[str, Samples]) -> str:
-    """One line for each target: reached or missed, with the figures."""
-    return "\n".join(["Targets", *(target.line(all_samples.get(target.measurement)) for target in TARGETS)])
+    """One line for each target: reached or missed, with the figures; and one with httptools, where that has a row."""
+    lines = ["Targets"]
+    for target in TARGETS:
+        samples = all_samples.get(target.measurement)
+        lines.append(target.line(samples))
+        row = f"{target.row}-httptools"
+        if samples is not None and samples.values(row, target.quantity):
+            lines.append(replace(target, title=f"{target.title}, httptools", row=row).line(samples))
+    return "\n".join(lines)
 
 
 def as_json(all_samples: dict[str, Samples]) -> dict[str, Any]:
