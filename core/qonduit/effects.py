@@ -114,6 +114,9 @@ def settle(flow: Flow, leaving: BaseException) -> Any:
         if error is not leaving:
             raise
         return None
+    finally:
+        if isinstance(leaving, Left):
+            leaving.__traceback__ = None  # its frames hold it, and through those that called them the caller's
     return item
 
 
@@ -145,6 +148,9 @@ async def _asettle(flow: Flow, leaving: BaseException) -> Any:
         if error is not leaving:
             raise
         return None
+    finally:
+        if isinstance(leaving, Left):
+            leaving.__traceback__ = None  # its frames hold it, and through those that called them the caller's
     return item
 
 
