@@ -40,6 +40,7 @@ class _Layer:
         self._middleware = middleware
         self._inner = inner
         self._handles_chunks = middleware.stream != "observe"
+        self._buffers = middleware.stream == "buffer"
         self._failures = 0
 
     def __call__(self, call: Call, request: Request) -> Flow:
@@ -80,7 +81,7 @@ class _Layer:
                     held.clear()
                     outcome = None  # its frames hold this one: a stream that is dropped would wait for the collector
                 try:
-                    if call.streamed and self._handles_chunks:
+                    if self._handles_chunks and call.streamed:
                         value = response = yield from self._enter(call, item, held)
                     else:
                         value = response = yield from self._inner(call, item)
@@ -89,7 +90,7 @@ class _Layer:
                     error = outcome = failed
                     response = None
                 call.request = request
-                if self._middleware.stream == "buffer":
+                if self._buffers:
                     call.committed = False  # nothing has passed this layer yet
             else:
                 error = self._broken(
@@ -100,7 +101,7 @@ class _Layer:
             raise outcome  # a cancellation goes on, whatever the layer made of it
         if answer is None or answer is response:
             answer = response
-            if answer is not None and not (call.streamed and self._handles_chunks):
+            if answer is not None and not (self._handles_chunks and call.streamed):
                 return answer  # by far the most common case
         return (yield from self._annotated(call, request, response, answer, held))
 
@@ -121,7 +122,7 @@ class _Layer:
                 raise self._broken("answered in place of a stream after chunks of it had reached the caller")
             return (yield from deliver(call, replay(answer, usage=request.wants_usage_chunk), answer))
         unchanged = self._unchanged(response, answer)
-        if self._middleware.stream == "buffer":
+        if self._buffers:
             chunks = held if unchanged else replay(answer, usage=request.wants_usage_chunk)
             return (yield from deliver(call, chunks, answer))
         if self._middleware.stream == "transform" and unchanged:
@@ -131,7 +132,7 @@ class _Layer:
     def _enter(self, call: Call, request: Request, held: list[ChatChunk]) -> Flow:
         """The inner flow, with what this layer does to its chunks."""
         flow = self._inner(call, request)
-        if self._middleware.stream == "buffer":
+        if self._buffers:
             return pump(flow, on_batch=lambda chunks: _hold(chunks, held))
         return pump(flow, on_batch=lambda chunks: self._transform(call, chunks, held))
 

@@ -26,6 +26,7 @@ REPLACED = (
 )
 
 _HALF = re.compile("[\ud800-\udfff]")
+_MAY_BE_INFINITE = frozenset({float, dict, list})
 
 
 class Parsed(NamedTuple):
@@ -97,15 +98,14 @@ def error_fields(data: bytes) -> dict[str, Any]:
 
 def finite(value: Any) -> Any:
     """`value`, whose floats are numbers. Raises: NotStrictError for NaN and the infinities."""
-    if value.__class__ is float:
+    kind = value.__class__
+    if kind is float:
         if not math.isfinite(value):
             raise NotStrictError("a number is none, or larger than any float")
-    elif value.__class__ is dict:
-        for item in value.values():
-            finite(item)
-    elif value.__class__ is list:
-        for item in value:
-            finite(item)
+    elif kind is dict or kind is list:
+        for item in value.values() if kind is dict else value:
+            if item.__class__ in _MAY_BE_INFINITE:
+                finite(item)
     return value
 
 

@@ -73,11 +73,12 @@ class Response(Value):
 
     def replace(self, **changes: Any) -> Self:
         """A copy with `changes`, checked like a new one. Raises: pydantic.ValidationError."""
-        if all(value.__class__ is _OWN.get(name) for name, value in changes.items()):
-            # Of the very types: there is nothing to check.
-            return trusted(type(self), {**self.__dict__, **changes}, self.__pydantic_fields_set__ | changes.keys())
-        fields = {name: self.__dict__[name] for name in type(self).model_fields}
-        return type(self).model_validate({**fields, **changes})
+        for name, value in changes.items():
+            if value.__class__ is not _OWN.get(name):
+                fields = {name: self.__dict__[name] for name in type(self).model_fields}
+                return type(self).model_validate({**fields, **changes})
+        # Of the very types: there is nothing to check.
+        return trusted(type(self), {**self.__dict__, **changes}, self.__pydantic_fields_set__ | changes.keys())
 
 
 _OWN = {"complete": bool, "cached": bool, "cost": Cost, "warnings": tuple, "request_id": str}

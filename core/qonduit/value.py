@@ -62,11 +62,14 @@ def trusted(model: type[ModelT], fields: dict[str, Any], given: set[str] | None 
     `given` names those that count as set, by default all.
     """
     value = model.__new__(model)
-    _set(value, "__dict__", fields)
-    _set(value, "__pydantic_fields_set__", set(fields) if given is None else given)
-    _set(value, "__pydantic_extra__", None)
-    _set(value, "__pydantic_private__", None)
+    _set_fields(value, fields)
+    _set_given(value, set(fields) if given is None else given)
+    _set_extra(value, None)
+    _set_private(value, None)
     return value
 
 
-_set = object.__setattr__
+_set_fields, _set_given, _set_extra, _set_private = (
+    BaseModel.__dict__[name].__set__
+    for name in ("__dict__", "__pydantic_fields_set__", "__pydantic_extra__", "__pydantic_private__")
+)

@@ -68,10 +68,11 @@ class CachePlugin:
         self.store: Store = store or open_store(options)
         """Where entries are kept."""
         self._clock = clock
-        self._secret = read_secret(options.secret)
-        # Nobody else reads the store of this object's own, so nobody else need make the same keys.
-        own = store is None and self.store.inline
-        self._keys = Keys(os.urandom(32) if own and not self._secret else self._secret)
+        secret = read_secret(options.secret)
+        # Nobody else reads or writes the store of this object's own: nobody need make the same keys, or check entries.
+        own = store is None and self.store.inline and not secret
+        self._keys = Keys(os.urandom(32) if own else secret)
+        self._seal = None if own else secret
         self._guard = Guard(self.store, options.timeout, Breaker(type(self.store).__name__))
         self._flights = Flights()
 
@@ -191,7 +192,7 @@ class CachePlugin:
         """The answer of an entry; None when it is older than the call wants. Raises: EntryError."""
         now = self._clock()
         kind = request.response_type
-        found = decode(entry, plan.key, request.operation, kind, now=now, secret=self._secret)
+        found = decode(entry, plan.key, request.operation, kind, now=now, secret=self._seal)
         if plan.max_age is not None and now - found.created > plan.max_age:
             return None
         return found.response
@@ -206,7 +207,7 @@ class CachePlugin:
             response,
             now=self._clock(),
             ttl=plan.ttl,
-            secret=self._secret,
+            secret=self._seal,
             raw=self._options.keep_raw,
         )
 

@@ -58,11 +58,12 @@ def call_id(call: Call) -> str:
 
 def settlement_of(response: Response, cost: Cost) -> Settlement:
     """How an attempt ended that was answered, in whole or in part; or that a cache answered."""
-    outcome = "cached" if response.cached else "answered" if response.complete else "incomplete"
-    usage = response.usage
-    known = outcome, None, now(), _name(response.model), _name(response.request_id), response.status_code, None
+    answer = response.__dict__  # many attributes of one pydantic model cost more than those of its dict
+    outcome = "cached" if answer["cached"] else "answered" if answer["complete"] else "incomplete"
+    usage, model = answer["usage"], answer["model"]
+    known = outcome, None, now(), _name(model), _name(answer["request_id"]), answer["status_code"], None
     counts = _NO_COUNTS if usage is None else _counts(usage.__dict__)
-    return Settlement._make((*known, *counts, *_money(cost, response.model)))
+    return Settlement._make((*known, *counts, *_money(cost, model)))
 
 
 def failure_of(error: BaseException, cost: Cost) -> Settlement:
@@ -98,26 +99,27 @@ def sent_of(error: BaseException) -> Sent:
 
 
 def _money(cost: Cost, model: str | None) -> tuple[str | None, ...]:
-    reason = cost.reason
+    money = cost.__dict__
+    amount, reason, parts, saved = money["amount"], money["reason"], money["parts"], money["saved"]
     if reason is not None and model and _name(model) is None:
         reason = reason.replace(model, "?")
     return (
-        None if cost.amount is None else plain(cost.amount),
-        cost.currency,
-        cost.provenance,
+        None if amount is None else plain(amount),
+        money["currency"],
+        money["provenance"],
         reason,
-        cost.source,
-        _parts(cost.parts) if cost.parts else None,
-        None if cost.saved is None else plain(cost.saved),
+        money["source"],
+        _parts(parts) if parts else None,
+        None if saved is None else plain(saved),
     )
 
 
 def _parts(parts: tuple[CostPart, ...]) -> str:
     """The column `parts`. Put together by hand, since no value needs more than quotes."""
     lines = [
-        f'{{"kind":{_quoted(part.kind)},"quantity":{part.quantity},"unit_price":"{plain(part.unit_price)}",'
-        f'"amount":"{plain(part.amount)}","tier":{_quoted(part.tier)}}}'
-        for part in parts
+        f'{{"kind":{_quoted(part["kind"])},"quantity":{part["quantity"]},"unit_price":"{plain(part["unit_price"])}",'
+        f'"amount":"{plain(part["amount"])}","tier":{_quoted(part["tier"])}}}'
+        for part in map(vars, parts)
     ]
     return f"[{','.join(lines)}]"
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Literal, NamedTuple, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 from qonduit import ChatResponse, Cost, CostPart, Profile, Response, Usage
 from qonduit.value import trusted
@@ -43,20 +43,21 @@ class Counts(NamedTuple):
     @classmethod
     def of(cls, usage: Usage, operation: str, *, thinking: bool = False) -> Counts:
         """The counts of a reported usage."""
-        input_only = operation in INPUT_ONLY
-        counted = usage.input_tokens
-        if counted is None and input_only:
-            counted = usage.total_tokens
+        counted = usage.__dict__  # many attributes of one pydantic model cost more than those of its dict
+        input_tokens, output_tokens = counted["input_tokens"], counted["output_tokens"]
+        if operation in INPUT_ONLY:
+            input_tokens = counted["total_tokens"] if input_tokens is None else input_tokens
+            output_tokens = output_tokens or 0
         return cls(
-            counted,
-            usage.output_tokens or 0 if input_only else usage.output_tokens,
-            usage.cached_tokens or 0,
-            usage.explicit_cached_tokens or 0,
-            usage.cache_write_tokens or 0,
-            (usage.image_tokens or 0) + (usage.video_tokens or 0),
-            usage.audio_tokens or 0,
-            _spoken(usage) if usage.raw is not None else 0,
-            thinking or bool(usage.reasoning_tokens),
+            input_tokens,
+            output_tokens,
+            counted["cached_tokens"] or 0,
+            counted["explicit_cached_tokens"] or 0,
+            counted["cache_write_tokens"] or 0,
+            (counted["image_tokens"] or 0) + (counted["video_tokens"] or 0),
+            counted["audio_tokens"] or 0,
+            _spoken(counted["raw"]),
+            thinking or bool(counted["reasoning_tokens"]),
         )
 
 
@@ -216,9 +217,10 @@ def _hit(response: Response, cost: Cost) -> Cost:
     )
 
 
-def _spoken(usage: Usage) -> int:
-    """The tokens of spoken output: among the details that only the provider's own object has."""
-    raw = usage.raw or {}
+def _spoken(raw: Mapping[str, Any] | None) -> int:
+    """The tokens of spoken output: among the details that only the provider's own object of a usage has."""
+    if not raw:
+        return 0
     for name in ("completion_tokens_details", "output_tokens_details"):
         details = raw.get(name)
         if isinstance(details, Mapping) and details.get("audio_tokens").__class__ is int:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import sqlite3
 from functools import lru_cache
 from itertools import compress
+from operator import is_not
 
 from qonduit_cost.entry import Intent, Settlement
 
@@ -22,7 +23,7 @@ def begin(connection: sqlite3.Connection, intent: Intent, process: int) -> int:
 
 def settle(connection: sqlite3.Connection, number: int, settlement: Settlement) -> bool:
     """Say of an open row how it ended; False when it is none. The estimate's currency stays where no other is given."""
-    given = tuple([value is not None for value in settlement])
+    given = tuple(map(is_not, settlement, _NONE))
     return bool(connection.execute(_settle(given), (*compress(settlement, given), number)).rowcount)
 
 
@@ -48,3 +49,4 @@ def _insert(state: str, columns: tuple[str, ...]) -> str:
 
 
 _BEGIN = _insert("intent", Intent._fields)
+_NONE = (None,) * len(Settlement._fields)

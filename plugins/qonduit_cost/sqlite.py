@@ -60,6 +60,9 @@ class SQLiteLedger:
 
     def begin(self, entry: Entry, wait: float) -> None:
         """See `Ledger`. Before a budget refuses, what processes that are gone had set aside is settled."""
+        if not entry.holds:
+            self._write(wait, self._begin, entry, _NOTHING_BEFORE)
+            return
         try:
             self._begin_counted(entry, wait)
         except BudgetExceededError:
@@ -70,7 +73,7 @@ class SQLiteLedger:
     def _begin_counted(self, entry: Entry, wait: float) -> None:
         """`_begin`; budgets that are new to the ledger are added up first, while others go on writing."""
         try:
-            self._write(wait, self._begin, entry, {})
+            self._write(wait, self._begin, entry, _NOTHING_BEFORE)
         except counters.UncountedError as new:
             if not wait:
                 raise LedgerBusyError(f"The ledger {self.path} has to add up what was spent of a new budget.") from None
@@ -301,6 +304,7 @@ class SQLiteLedger:
             connection.close()
 
 
+_NOTHING_BEFORE: Mapping[counters.Key, counters.Before] = {}
 _ALL: weakref.WeakSet[SQLiteLedger] = weakref.WeakSet()
 
 

@@ -10,7 +10,7 @@ import asyncio
 import functools
 import random
 from collections.abc import Mapping
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 from urllib.parse import urlsplit
 
 from qonduit import APIError, Call, ChatRequest, ChatResponse, Profile, Request, Response
@@ -73,36 +73,51 @@ FIELDS: Mapping[str, str] = {
 }
 """Each field with its meaning: what was asked, how it was tried, how long it took, what came, what it cost."""
 
-_PARAMETERS = (
-    ("temperature", "gen_ai.request.temperature"),
-    ("top_p", "gen_ai.request.top_p"),
-    ("top_k", "gen_ai.request.top_k"),
-    ("max_tokens", "gen_ai.request.max_tokens"),
-    ("max_completion_tokens", "gen_ai.request.max_tokens"),
-    ("seed", "gen_ai.request.seed"),
-    ("n", "gen_ai.request.choice.count"),
-    ("frequency_penalty", "gen_ai.request.frequency_penalty"),
-    ("presence_penalty", "gen_ai.request.presence_penalty"),
-)
+_PARAMETERS = {
+    "temperature": "gen_ai.request.temperature",
+    "top_p": "gen_ai.request.top_p",
+    "top_k": "gen_ai.request.top_k",
+    "max_tokens": "gen_ai.request.max_tokens",
+    "max_completion_tokens": "gen_ai.request.max_tokens",
+    "seed": "gen_ai.request.seed",
+    "n": "gen_ai.request.choice.count",
+    "frequency_penalty": "gen_ai.request.frequency_penalty",
+    "presence_penalty": "gen_ai.request.presence_penalty",
+}
+
+_OF_ANSWERS = {"model": "gen_ai.response.model", "id": "gen_ai.response.id", "request_id": "qonduit.request_id"}
+_COUNTS = {
+    "input_tokens": "gen_ai.usage.input_tokens",
+    "output_tokens": "gen_ai.usage.output_tokens",
+    "cached_tokens": "gen_ai.usage.cache_read.input_tokens",
+    "cache_write_tokens": "gen_ai.usage.cache_creation.input_tokens",
+    "reasoning_tokens": "gen_ai.usage.reasoning.output_tokens",
+}
 
 
-def request_fields(profile: Profile, request: Request) -> dict[str, Any]:
+class Fields(NamedTuple):
+    """Fields of a record. Only `texts`, with the lists and mappings of texts, can hold what must not be logged."""
+
+    numbers: dict[str, float | None]
+    texts: dict[str, Any]
+
+
+def request_fields(profile: Profile, request: Request) -> Fields:
     """What was asked, but for contents; known before anything is sent."""
-    fields: dict[str, Any] = {
+    texts: dict[str, Any] = {
         "gen_ai.operation.name": request.operation,
         "gen_ai.provider.name": profile.provider,
         "server.address": host(profile.base_url),
         "gen_ai.request.model": request.model,
-        "gen_ai.request.stream": request.stream,
+        "qonduit.profile": profile.name,
     }
+    numbers: dict[str, float | None] = {"gen_ai.request.stream": request.stream}
     if isinstance(request, ChatRequest):
         given = request.__dict__
-        for name, field in _PARAMETERS:
-            value = given[name]
-            if value is not None:
-                fields[field] = value
-    fields["qonduit.profile"] = profile.name
-    return fields
+        for name in sorted(_PARAMETERS.keys() & request.__pydantic_fields_set__, reverse=True):
+            if given[name] is not None:
+                numbers[_PARAMETERS[name]] = given[name]
+    return Fields(numbers, texts)
 
 
 def call_id(call: Call) -> str:
@@ -119,7 +134,7 @@ def answer_of(response: Response | None, error: BaseException | None) -> Respons
 
 
 def same_answer(one: Response | None, other: Response | None) -> bool:
-    """Whether `answer_fields` of both are the same for certain: plugins put cost and warnings on a copy."""
+    """Whether `add_answer` adds for both are the same for certain: plugins put cost and warnings on a copy."""
     if one is other:
         return True
     if one is None or other is None or one.__class__ is not other.__class__:
@@ -127,58 +142,53 @@ def same_answer(one: Response | None, other: Response | None) -> bool:
     return {**one.__dict__, **_ANNOTATED} == {**other.__dict__, **_ANNOTATED}
 
 
-def answer_fields(answer: Response) -> dict[str, Any]:
-    """What came: the same in the records of an attempt and of the call that it answers."""
-    fields: dict[str, Any] = {}
-    if answer.status_code is not None and not answer.cached:
-        fields["http.response.status_code"] = answer.status_code
-    if answer.model is not None:
-        fields["gen_ai.response.model"] = answer.model
+def add_answer(fields: Fields, answer: Response) -> None:
+    """Add what came: the same in the records of an attempt and of the call that it answers."""
+    numbers, texts = fields
+    given = answer.__dict__  # many attributes of one pydantic model cost more than those of its dict
+    if given["status_code"] is not None and not given["cached"]:
+        numbers["http.response.status_code"] = given["status_code"]
     if isinstance(answer, ChatResponse):
-        if answer.id is not None:
-            fields["gen_ai.response.id"] = answer.id
-        reasons = [choice.finish_reason for choice in answer.choices if choice.finish_reason is not None]
+        reasons = [choice.finish_reason for choice in given["choices"] if choice.finish_reason is not None]
         if reasons:
-            fields["gen_ai.response.finish_reasons"] = reasons
-    if answer.request_id is not None:
-        fields["qonduit.request_id"] = answer.request_id
+            texts["gen_ai.response.finish_reasons"] = reasons
+    for name, field in _OF_ANSWERS.items():
+        if (value := given.get(name)) is not None:
+            texts[field] = value
     usage = answer.usage
     if usage is not None:
-        if usage.input_tokens is not None:
-            fields["gen_ai.usage.input_tokens"] = usage.input_tokens
-        if usage.output_tokens is not None:
-            fields["gen_ai.usage.output_tokens"] = usage.output_tokens
-        if usage.cached_tokens is not None or usage.explicit_cached_tokens is not None:
-            read = (usage.cached_tokens or 0) + (usage.explicit_cached_tokens or 0)
-            fields["gen_ai.usage.cache_read.input_tokens"] = read
-        if usage.cache_write_tokens is not None:
-            fields["gen_ai.usage.cache_creation.input_tokens"] = usage.cache_write_tokens
-        if usage.reasoning_tokens is not None:
-            fields["gen_ai.usage.reasoning.output_tokens"] = usage.reasoning_tokens
-    return fields
+        counts = usage.__dict__
+        for name, field in _COUNTS.items():
+            if counts[name] is not None:
+                numbers[field] = counts[name]
+        if counts["explicit_cached_tokens"] is not None:
+            read = (counts["cached_tokens"] or 0) + counts["explicit_cached_tokens"]
+            numbers["gen_ai.usage.cache_read.input_tokens"] = read
 
 
 def outcome_fields(
     call: Call, scope: Scope, begun: float, answer: Response | None, error: BaseException | None
-) -> dict[str, Any]:
+) -> Fields:
     """How it went; `begun` is the `clock()` of its beginning, `answer` what came, in part where there is an error."""
     now = call.clock()
-    fields: dict[str, Any] = {}
+    numbers: dict[str, float | None] = {}
+    texts: dict[str, Any] = {}
     if call.tags:
-        fields["qonduit.tags"] = call.tags
+        texts["qonduit.tags"] = call.tags
     if scope == "call":
-        fields["qonduit.attempts"] = call.state.get(_ATTEMPTS, 0)
+        numbers["qonduit.attempts"] = call.state.get(_ATTEMPTS, 0)
     else:
-        fields["qonduit.attempt"] = call.attempt
+        numbers["qonduit.attempt"] = call.attempt
         if call.retry_delay is not None and call.attempt > 1:
-            fields["qonduit.retry.delay"] = call.retry_delay
-            fields["qonduit.retry.reason"] = call.retry_reason
-    fields["qonduit.duration"] = round(now - begun, 6)
+            numbers["qonduit.retry.delay"] = call.retry_delay
+            texts["qonduit.retry.reason"] = call.retry_reason
+    numbers["qonduit.duration"] = round(now - begun, 6)
     first = call.first_chunk
     if first is not None and first >= begun:
-        fields["gen_ai.response.time_to_first_chunk"] = round(first - begun, 6)
+        numbers["gen_ai.response.time_to_first_chunk"] = round(first - begun, 6)
     else:
         first = None
+    fields = Fields(numbers, texts)
     if answer is not None:
         _add_annotations(fields, answer, now - begun if first is None else now - first, first is not None)
     if error is not None:
@@ -200,39 +210,42 @@ def outcome_of(response: Response | None, error: BaseException | None) -> str:
     return "cached" if response.cached else "answered" if response.complete else "incomplete"
 
 
-def _add_annotations(fields: dict[str, Any], answer: Response, seconds: float, streamed: bool) -> None:
+def _add_annotations(fields: Fields, answer: Response, seconds: float, streamed: bool) -> None:
     """What is told of an answer besides its own facts."""
+    numbers, texts = fields
     usage = answer.usage
     if usage is not None and usage.output_tokens:
         tokens = usage.output_tokens - 1 if streamed else usage.output_tokens  # the first one ended the wait
         if tokens and not answer.cached:
-            fields["qonduit.time_per_output_token"] = round(seconds / tokens, 6)
+            numbers["qonduit.time_per_output_token"] = round(seconds / tokens, 6)
     cost = answer.cost
     if cost is not None:
         if cost.amount is not None:
-            fields["qonduit.cost.amount"] = float(cost.amount)
+            numbers["qonduit.cost.amount"] = float(cost.amount)
         if cost.currency is not None:
-            fields["qonduit.cost.currency"] = cost.currency
-        fields["qonduit.cost.provenance"] = cost.provenance
+            texts["qonduit.cost.currency"] = cost.currency
+        texts["qonduit.cost.provenance"] = cost.provenance
         if cost.saved is not None:
-            fields["qonduit.cost.saved"] = float(cost.saved)
+            numbers["qonduit.cost.saved"] = float(cost.saved)
     if answer.warnings:
-        fields["qonduit.warnings"] = answer.warnings
+        texts["qonduit.warnings"] = answer.warnings
 
 
-def _add_error(fields: dict[str, Any], error: BaseException) -> None:
-    fields["error.type"] = type(error).__name__
+def _add_error(fields: Fields, error: BaseException) -> None:
+    numbers, texts = fields
+    texts["error.type"] = type(error).__name__
     if not isinstance(error, APIError):
         return  # what a stranger's error says may be anything; its type is enough
+    if error.status_code is not None:
+        numbers["http.response.status_code"] = error.status_code
     for name, value in (
-        ("http.response.status_code", error.status_code),
         ("qonduit.request_id", error.request_id),
         ("qonduit.error.code", error.code),
         ("qonduit.error.message", error.message),
         ("qonduit.sent", error.outcome),
     ):
         if value is not None:
-            fields[name] = value
+            texts[name] = value
 
 
 @functools.lru_cache(maxsize=256)

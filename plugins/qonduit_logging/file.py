@@ -46,7 +46,7 @@ class RotatingFile:
         _check(self._path)
 
     def write(self, line: bytes) -> None:
-        """Append `line` and a line break. Raises: OSError."""
+        """Append `line`, or several with line breaks between them, and a line break. Raises: OSError."""
         if os.getpid() != self._process:  # after a fork the lock may be held by a thread that is not here
             self._lock, self._process = threading.Lock(), os.getpid()
         data = line + b"\n"
@@ -75,21 +75,26 @@ class RotatingFile:
 
     def _current(self, size: int) -> int:
         """The descriptor of the file that has room for `size` bytes."""
-        descriptor = self._opened()
-        for _ in range(_ROTATIONS):
-            if self._size == 0 or self._size + size <= self._max_bytes:
-                break
-            self._rotate(descriptor)
-            descriptor = self._opened()
+        descriptor = self._descriptor
+        if descriptor is None or time.monotonic() - self._checked >= CHECK_SECONDS:
+            descriptor = self._looked_up()
+        if self._size and self._size + size > self._max_bytes:
+            descriptor = self._with_room(descriptor, size)
         self._size += size
         return descriptor
 
-    def _opened(self) -> int:
-        """The descriptor of the file that has the name now; looked at again once in `CHECK_SECONDS`."""
+    def _with_room(self, descriptor: int, size: int) -> int:
+        for _ in range(_ROTATIONS):
+            self._rotate(descriptor)
+            descriptor = self._looked_up()
+            if self._size == 0 or self._size + size <= self._max_bytes:
+                break
+        return descriptor
+
+    def _looked_up(self) -> int:
+        """The descriptor of the file that has the name now."""
         now = time.monotonic()
         if self._descriptor is not None:
-            if now - self._checked < CHECK_SECONDS:
-                return self._descriptor
             with contextlib.suppress(FileNotFoundError):
                 there, mine = os.stat(self._path), os.fstat(self._descriptor)
                 if os.path.samestat(there, mine):

@@ -22,8 +22,9 @@ from qonduit.parts import Auth
 from qonduit_logging.contents import input_fields, output_fields, without_prompt
 from qonduit_logging.failures import Failures
 from qonduit_logging.fields import (
+    Fields,
     Scope,
-    answer_fields,
+    add_answer,
     answer_of,
     call_id,
     count_attempt,
@@ -38,7 +39,7 @@ from qonduit_logging.keys import Keys, Screen
 from qonduit_logging.options import LoggingOptions
 from qonduit_logging.record import Record, level_name
 from qonduit_logging.redaction import Redactor
-from qonduit_logging.sinks import FileSink, LoggerSink, Sink, StructlogSink
+from qonduit_logging.sinks import LoggerSink, Sink, StructlogSink
 from qonduit_logging.spans import Spans
 
 if TYPE_CHECKING:
@@ -46,7 +47,6 @@ if TYPE_CHECKING:
 
 _SPAN = "qonduit_logging.span"
 _COMMON = "qonduit_logging.common"
-_NUMBERS = frozenset({int, float, bool, type(None)})
 
 
 class _Common(NamedTuple):
@@ -82,8 +82,7 @@ class LoggingPlugin:
             if options.library == "structlog"
             else LoggerSink(options.logger, self._failures)
         ]
-        if self._file is not None:
-            self._sinks.append(FileSink(self._file))
+        self._held = f"qonduit_logging.held.{id(self)}"
         self._spans = Spans() if options.traces else None
         self._limit = options.max_characters if options.content == "truncated" else None
 
@@ -122,6 +121,8 @@ class LoggingPlugin:
         def observe(call: Call) -> MiddlewareFlow:
             if scope == "attempt":
                 count_attempt(call)
+            elif self._file is not None:
+                call.state[self._held] = []
             begun = call.clock()
             span = self._begin(call, scope)
             try:
@@ -158,8 +159,10 @@ class LoggingPlugin:
     ) -> None:
         """Write the record to every sink that wants it, and end the span."""
         level = self._level_of(scope, error)
-        sinks = [sink for sink in self._sinks if sink.wants(level)] if scope == "call" or self._options.attempts else []
-        if not sinks and span is None:
+        wanted = scope == "call" or self._options.attempts
+        sinks = [sink for sink in self._sinks if sink.wants(level)] if wanted else []
+        file = self._file if wanted else None
+        if not sinks and span is None and file is None:
             return
         try:
             fields = self._fields(call, scope, level, begun, response, error)
@@ -168,12 +171,37 @@ class LoggingPlugin:
         except BaseException:
             if span is not None:
                 span.end()
+            if file is not None:
+                self._append(file, call)
             raise
         record = Record(level, fields, self._options.format)
         for sink in sinks:
             self._guarded("a log handler", sink.write, record)
+        if file is not None:
+            hold = scope == "attempt" and error is None
+            self._append(file, call, record, hold)
         if span is not None and self._spans is not None:
             self._guarded("tracing", self._spans.end, scope, span, fields)
+
+    def _append(self, file: RotatingFile, call: Call, record: Record | None = None, hold: bool = False) -> None:
+        """Append to the file: inline, in async calls too, since a thread would take longer than the write.
+
+        The record of an answered attempt waits for the next one of its call, which follows in microseconds: one write
+        is half of two. A call of a profile whose fallback this plugin serves has no record here to wait for.
+        """
+        lines = call.state.get(self._held)
+        if record is not None:
+            if lines is None:
+                lines = []
+                hold = False
+            lines.append(record.json)
+        if lines and not hold:
+            try:
+                file.write(b"\n".join(lines))
+            except Exception as error:  # noqa: BLE001  # counted
+                for _ in lines:
+                    self._failures.add("a log file", error)
+            lines.clear()
 
     def _guarded(self, what: str, function: Callable[..., None], *args: Any) -> None:
         try:
@@ -198,9 +226,9 @@ class LoggingPlugin:
         screen = self._keys.screen(call.profile.key_id)
         answer = answer_of(response, error)
         own = outcome_fields(call, scope, begun, answer, error)
-        message = own.get("qonduit.error.message")
+        message = own.texts.get("qonduit.error.message")
         if message is not None:
-            own["qonduit.error.message"] = without_prompt(message, call.request)
+            own.texts["qonduit.error.message"] = without_prompt(message, call.request)
         fields: dict[str, Any] = {
             "timestamp": timestamp(time.time()),
             "level": level_name(level),
@@ -235,21 +263,19 @@ def _common_fields(screen: Screen, call: Call, answer: Response | None) -> dict[
         and same_answer(known.answer, answer)
     ):
         return known.fields
-    fields = request_fields(profile, request)
+    found = request_fields(profile, request)
     if answer is not None:
-        fields.update(answer_fields(answer))
-    fields = _cleaned(screen, fields)
+        add_answer(found, answer)
+    fields = _cleaned(screen, found)
     call.state[_COMMON] = _Common(profile, request, answer, forms, fields)
     return fields
 
 
-def _cleaned(screen: Screen, fields: dict[str, Any]) -> dict[str, Any]:
-    """`fields` without secrets and control characters, none of them long; nearly always as they are."""
+def _cleaned(screen: Screen, fields: Fields) -> dict[str, Any]:
+    """All of them, without secrets and control characters, none of them long; nearly always as they are."""
     texts: list[str] = []
-    for value in fields.values():
+    for value in fields.texts.values():
         kind = value.__class__
-        if kind in _NUMBERS:
-            continue
         if kind is str:
             texts.append(value)
         elif kind is dict:
@@ -257,10 +283,11 @@ def _cleaned(screen: Screen, fields: dict[str, Any]) -> dict[str, Any]:
             texts += value.values()
         elif kind is list or kind is tuple:
             texts += value
-    if screen.passes(texts):
-        return fields
-    cleaned: dict[str, Any] = screen.clean_all(fields)
-    return cleaned
+        elif value is not None:
+            texts.append(str(value))
+    if not texts or screen.passes(texts):
+        return fields.texts | fields.numbers
+    return screen.clean_all(fields.texts) | fields.numbers  # type: ignore[no-any-return]  # a dict, as it was given
 
 
 def _redactor(given: Iterable[SecretStr]) -> Redactor:

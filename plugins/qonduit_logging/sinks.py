@@ -1,4 +1,4 @@
-"""Sinks: where records go: a logger of `logging` or structlog, and a file."""
+"""Sinks: the loggers that records go to, of `logging` or structlog."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from typing import Any, Protocol
 
 from qonduit import ConfigurationError
 from qonduit_logging.failures import Failures
-from qonduit_logging.file import RotatingFile
 from qonduit_logging.record import Record
 
 
@@ -91,22 +90,6 @@ class StructlogSink:
         """Log the fields; time and level are for structlog's processors to add."""
         fields = {name: value for name, value in record.fields.items() if name not in _STRUCTLOG_HAS}
         self._logger.log(record.level, record.fields["event.name"], **fields)
-
-
-class FileSink:
-    """A file of JSON lines. Appending is done inline, in async calls too: a thread would take longer than the write."""
-
-    def __init__(self, file: RotatingFile) -> None:
-        self._file = file
-        self.close = file.close
-
-    def wants(self, level: int) -> bool:
-        """Every record."""
-        return True
-
-    def write(self, record: Record) -> None:
-        """Append it."""
-        self._file.write(record.json)
 
 
 _FAILURES = "_qonduit_failures"

@@ -68,16 +68,17 @@ class CompatibleNormalizer:
         except ValidationError:
             answer, replaced = self._mended(response)
             warnings = (REPLACED,) if replaced else ()
-        if answer.error or not answer.choices:
-            if answer.error:
+        body = answer.__dict__  # many attributes of one pydantic model cost more than those of its dict
+        if body["error"] or not body["choices"]:
+            if body["error"]:
                 raise self.error(response)
             raise self._filtered(response) if blocked(answer.model_extra or {}) else self._not_an_answer(response)
         try:
             finite(answer.__pydantic_extra__)
-            check(response.content, _ONCE, _EACH, len(answer.choices))
+            check(response.content, _ONCE, _EACH, len(body["choices"]))
         except NotStrictError as problem:
             raise self._not_an_answer(response, problem) from None
-        choices = tuple(map(_normalized, answer.choices))
+        choices = tuple(map(_normalized, body["choices"]))
         cut = self._dialect.cut(response.headers)
         if cut is not None:
             choices = tuple(choice.model_copy(update={"finish_reason": "length"}) for choice in choices)
@@ -85,14 +86,14 @@ class CompatibleNormalizer:
         return trusted(
             ChatResponse,
             {
-                "id": answer.id,
-                "model": answer.model or request.model,
-                "created": answer.created,
+                "id": body["id"],
+                "model": body["model"] or request.model,
+                "created": body["created"],
                 "choices": choices,
                 "search": None,
                 "response_format": None,
-                "usage": answer.usage,
-                "request_id": response.headers.get("x-request-id") or answer.request_id or _uuid(answer.id),
+                "usage": body["usage"],
+                "request_id": response.headers.get("x-request-id") or body["request_id"] or _uuid(body["id"]),
                 "provider": self._provider,
                 "complete": cut is None,
                 "cached": False,
