@@ -15,7 +15,7 @@ from tests.wires import WIRES, Wire
 pytest.register_assert_rewrite(*(f"tests.faults.{name}" for name in ("expectations", "invariants", "running")))
 
 LIBRARY = "QONDUIT_HTTP_LIBRARY"
-"""What is set for a run: `QONDUIT_HTTP_LIBRARY=httptools pytest tests/faults` runs the faults with that library."""
+"""What is set for a run: with `QONDUIT_HTTP_LIBRARY=httpx pytest tests/faults` all faults run over that library."""
 FAILURES = 77
 """The failures of the field that docs/reference/failures.md lists: `pytest -m F12` runs the tests of one of them."""
 

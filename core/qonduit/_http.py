@@ -1,31 +1,32 @@
 """The default transport: wire requests over HTTP.
 
 No cookies, no redirects, no compression, one SSL context for all. Everything is made when it is first needed: sync
-connections once, async ones per event loop. By default stacks of httpcore's connections serve; behind a proxy httpx's
-own transport; a client that was handed in is used through its own `send` and never closed.
+connections once, async ones per event loop. By default stacks of connections serve, whose protocol is httptools' or
+httpcore's; behind a proxy httpx's own transport; a client that was handed in is used through its own `send` and never
+closed.
 """
 
 from __future__ import annotations
 
 import asyncio
 import functools
-import importlib
 import os
 import ssl
 import threading
 import time
+from dataclasses import dataclass
 from types import ModuleType
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import urlsplit
 
 from qonduit._failures import bare, explain
 from qonduit._forks import INHERITED, forget_in_children
 from qonduit._http_stream import HttpStream
-from qonduit._httptools_answer import new_enough
 from qonduit._httpx import HttpxBody, check_client, http_library, request_of
+from qonduit._libraries import core_name, httptools_for, library
 from qonduit._proxied import POOL_SECONDS, AsyncProxied, SyncProxied, transport_through
 from qonduit._proxies import environment_proxy
-from qonduit._stack import AsyncStack, RawHeaders, SyncStack, Target
+from qonduit._stack import AsyncStack, Head, RawHeaders, SyncStack, Target
 from qonduit.classification import shown
 from qonduit.errors import (
     APITimeoutError,
@@ -37,35 +38,22 @@ from qonduit.profile import Profile
 from qonduit.wire import Headers, WireRequest, WireResponse
 
 MAX_BODY_BYTES = 64 * 1024 * 1024
+HEADS_KEPT = 16
+"""Heads of requests that are kept for one URL: they differ by key and by `extra_headers`."""
 USER_AGENT = b"qonduit/0.1.0"
 
 
-@functools.cache
-def library(name: str) -> ModuleType:
-    """Import httpx or httpx2, httpcore or httpcore2, or httptools. Raises: ConfigurationError without it."""
-    try:
-        return importlib.import_module(name)
-    except ImportError:
-        extra = "httptools" if name == "httptools" else "httpx2"
-        raise ConfigurationError(
-            f'http_library = "{extra}", but {name} is not installed: pip install "qonduit[{extra}]".'
-        ) from None
+@dataclass(frozen=True, slots=True, repr=False)
+class _Template:
+    """What all requests to one URL share; `proxy` is None for a direct connection.
 
-
-def check_library(name: str) -> None:
-    """Raises: ConfigurationError, where what `http_library = name` needs is not installed or too old."""
-    if name == "httptools":
-        new_enough(library(name))
-    elif name == "httpx2":
-        library("httpcore2")
-
-
-class _Template(NamedTuple):
-    """What all requests to one URL share; `proxy` is None for a direct connection."""
+    No tuple, as `WireRequest` is none: `heads` holds keys.
+    """
 
     target: Target
     headers: RawHeaders
     proxy: str | None
+    heads: dict[tuple[object, ...], Head]
 
 
 class HttpTransport:
@@ -74,9 +62,9 @@ class HttpTransport:
     def __init__(self, profile: Profile, http_client: Any = None) -> None:
         self._profile = profile
         self._client = http_client
-        second = profile.http_library == "httpx2"
-        self._core_name = "httpcore2" if second else "httpcore"
-        self._httpx_name = (http_client is not None and http_library(http_client)) or ("httpx2" if second else "httpx")
+        self._core_name = core_name(profile.http_library)
+        own = "httpx2" if profile.http_library == "httpx2" else "httpx"
+        self._httpx_name = (http_client is not None and http_library(http_client)) or own
         self._templates: dict[str, _Template] = {}
         self._lock = threading.Lock()
         self._sync: SyncStack | None = None
@@ -97,21 +85,29 @@ class HttpTransport:
             headers = [(b"host", host), (b"user-agent", USER_AGENT), (b"accept-encoding", b"identity")]
             timeout = {"timeout": {"connect": self._profile.connect_timeout}}
             target = Target(core_url, core_url.origin, str(core_url.origin), timeout)
-            template = self._templates[url] = _Template(target, headers, self._proxy(url))
+            template = self._templates[url] = _Template(target, headers, self._proxy(url), {})
         return template
 
     @staticmethod
-    def _headers(template: _Template, wire: WireRequest) -> RawHeaders:
+    def _head(template: _Template, wire: WireRequest) -> Head:
+        """The head of a request; most have one that another had before."""
+        place = (wire.method, *wire.headers.items())
+        head = template.heads.get(place)
+        if head is not None:
+            return head
         try:
             given = [(name.encode("ascii"), value.encode("ascii")) for name, value in wire.headers.items()]
         except UnicodeEncodeError:
             raise BadRequestError(
                 "The request was not sent: a header holds characters outside ASCII. Look at extra_headers."
             ) from None
-        return [*template.headers, *given, (b"content-length", b"%d" % len(wire.content))]
+        if len(template.heads) >= HEADS_KEPT:
+            template.heads.clear()
+        head = template.heads[place] = Head(wire.method, [*template.headers, *given])
+        return head
 
     def _httpx_request(self, template: _Template, wire: WireRequest, deadline: float | None) -> Any:
-        headers = self._headers(template, wire)
+        headers = self._head(template, wire).whole(wire.content)
         httpx = library(self._httpx_name)
         connect = self._profile.connect_timeout
         pool = POOL_SECONDS if self._client is None else None
@@ -135,7 +131,7 @@ class HttpTransport:
     def _failure(self, error: Exception, wire: WireRequest) -> Exception:
         """What to raise for `error`; a handed-in client's own defect keeps its frames, which show no key."""
         template = self._templates.get(wire.url) if self._client is None else None
-        failure = explain(error, wire, self._profile, template and template.proxy)
+        failure = explain(error, wire, self._profile, template.proxy if template is not None else None)
         if failure is error and self._client is None:
             bare(failure)
         return failure
@@ -148,8 +144,7 @@ class HttpTransport:
             if self._sync is None:
                 with self._lock:
                     self._sync = self._sync or self._stack(SyncStack)
-            headers = self._headers(template, wire)
-            opened = self._sync.open(wire.method, template.target, headers, wire.content, deadline)
+            opened = self._sync.open(template.target, self._head(template, wire), wire.content, deadline)
             return self._opened(wire, *opened)
         request = self._httpx_request(template, wire, deadline)
         if self._client is not None:
@@ -226,8 +221,7 @@ class HttpTransport:
             if stack is None:
                 stack = self._stack(AsyncStack)
                 self._arrive(self._async, stack)
-            headers = self._headers(template, wire)
-            opened = await stack.open(wire.method, template.target, headers, wire.content, deadline)
+            opened = await stack.open(template.target, self._head(template, wire), wire.content, deadline)
             return self._opened(wire, *opened)
         request = self._httpx_request(template, wire, deadline)
         if self._client is not None:
@@ -305,9 +299,13 @@ class HttpTransport:
 
     # Making what carries
 
+    @functools.cached_property
+    def _httptools(self) -> ModuleType | None:
+        """What parses answers in place of httpcore: decided by the first call that needs it, for all of them."""
+        return httptools_for(self._profile.http_library)
+
     def _stack(self, kind: type[Any]) -> Any:
-        httptools = new_enough(library("httptools")) if self._profile.http_library == "httptools" else None
-        return kind(library(self._core_name), self._ssl_context, self._profile.max_connections, httptools)
+        return kind(library(self._core_name), self._ssl_context, self._profile.max_connections, self._httptools)
 
     def _through(self, kind: type[Any], template: _Template) -> Any:
         assert template.proxy is not None

@@ -31,6 +31,19 @@ class Request(NamedTuple):
     connect: float | None
 
 
+class Head(NamedTuple):
+    """What requests with the same headers begin with: all but the length of their content, and the content."""
+
+    data: bytes
+    bodiless: bool
+    closing: bool
+
+    def request(self, content: bytes, connect: float | None) -> Request:
+        """The request with `content`."""
+        data = b"%b%d\r\n\r\n%b" % (self.data, len(content), content)
+        return Request(data, self.bodiless, self.closing, connect)
+
+
 class Response(NamedTuple):
     """The beginning of an answer; `stream` gives the bytes of its body."""
 
@@ -39,10 +52,8 @@ class Response(NamedTuple):
     stream: Any
 
 
-def serialized(
-    core: ModuleType, method: str, target: bytes, headers: RawHeaders, content: bytes, connect: float | None
-) -> Request:
-    """The bytes of a request. Raises httpcore's LocalProtocolError where they would say more than was meant."""
+def serialized(core: ModuleType, method: str, target: bytes, headers: RawHeaders) -> Head:
+    """The head of requests. Raises httpcore's LocalProtocolError where it would say more than was meant."""
     names = [name.lower() for name, _ in headers]
     values = [value for _, value in headers]
     if (
@@ -55,14 +66,14 @@ def serialized(
         or target.translate(None, _VISIBLE)
     ):
         raise core.LocalProtocolError("characters that HTTP forbids")
-    if names.count(b"host") != 1 or names.count(b"content-length") != 1 or b"transfer-encoding" in names:
+    if names.count(b"host") != 1 or b"content-length" in names or b"transfer-encoding" in names:
         raise core.LocalProtocolError("a second host, or a second length")
     closing = b"connection" in names and any(
         name == b"connection" and b"close" in value.lower() for name, value in zip(names, values, strict=True)
     )
-    head = b"\r\n".join([b"%b: %b" % header for header in headers])
-    data = b"%b %b HTTP/1.1\r\n%b\r\n\r\n%b" % (method.encode(), target, head, content)
-    return Request(data, method == "HEAD", closing, connect)
+    lines = b"".join([b"%b: %b\r\n" % header for header in headers])
+    data = b"%b %b HTTP/1.1\r\n%bcontent-length: " % (method.encode(), target, lines)
+    return Head(data, method == "HEAD", closing)
 
 
 class _SyncAnswer(Answer):

@@ -11,7 +11,6 @@ from types import ModuleType
 from typing import Any
 
 from qonduit._failures import MAX_HEADER_BYTES
-from qonduit.errors import ConfigurationError
 
 VALUE = bytes(range(0x20, 0x7F)) + bytes(range(0x80, 0x100)) + b"\t"
 """The bytes that may stand in a header's value."""
@@ -20,17 +19,6 @@ _FIRST = ord("H")
 """llhttp passes over empty lines, and knows other protocols than HTTP."""
 
 RawHeaders = list[tuple[bytes, bytes]]
-
-
-def new_enough(tools: ModuleType) -> ModuleType:
-    """httptools itself. Raises: ConfigurationError: the llhttp in versions before 0.9 takes line ends that are none."""
-    version: str = tools.__version__
-    if tuple(int(part) for part in version.split(".")[:2]) < (0, 9):
-        raise ConfigurationError(
-            f'http_library = "httptools", but httptools is {version}; expected 0.9 or later: '
-            'pip install --upgrade "qonduit[httptools]".'
-        )
-    return tools
 
 
 class Answer:

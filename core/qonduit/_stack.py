@@ -3,7 +3,7 @@
 One stack an origin, last in first out, under a limit on the connections in use. httpx's own pool scans all of its
 connections for every request, which grows with the square of the load, and loses slots when a task is cancelled at
 certain points (encode/httpcore#830, #1093). The connection, its TLS and its protocol are httpcore's public
-HTTPConnection and AsyncHTTPConnection, or `qonduit._httptools` where that was chosen.
+HTTPConnection and AsyncHTTPConnection, or `qonduit._httptools` where httptools serves.
 
 A connection that was idle may have been closed by the server a moment ago. When it is found dead before a byte of the
 answer has come, the request is sent once more on a new connection: it cannot have been answered.
@@ -42,6 +42,24 @@ class Target(NamedTuple):
     origin: Any
     key: str
     extensions: dict[str, Any]
+
+
+class Head:
+    """The method and the headers of requests, but for the length of their content; kept for others that are alike.
+
+    `made` is what httptools' connections send of it, once one has asked.
+    """
+
+    __slots__ = ("headers", "made", "method")
+
+    def __init__(self, method: str, headers: RawHeaders) -> None:
+        self.method = method
+        self.headers = headers
+        self.made: _httptools.Head | None = None
+
+    def whole(self, content: bytes) -> RawHeaders:
+        """The headers of a request with `content`."""
+        return [*self.headers, (b"content-length", b"%d" % len(content))]
 
 
 class Connection:
@@ -109,12 +127,15 @@ class _Stack:
         connection.link.received = 0
         return connection
 
-    def _request(self, method: str, target: Target, headers: RawHeaders, content: bytes) -> Any:
+    def _request(self, target: Target, head: Head, content: bytes) -> Any:
         if self.whole_reads:
-            connect = target.extensions["timeout"]["connect"]
-            return _httptools.serialized(self._httpcore, method, target.url.target, headers, content, connect)
-        request = self._httpcore.Request(method, target.url, content=content, extensions=target.extensions)
-        request.headers = headers  # they are bytes: given to the constructor, each would be checked for that
+            made = head.made
+            if made is None:
+                made = head.made = _httptools.serialized(self._httpcore, head.method, target.url.target, head.headers)
+            return made.request(content, target.extensions["timeout"]["connect"])
+        request = self._httpcore.Request(head.method, target.url, content=content, extensions=target.extensions)
+        # They are bytes: given to the constructor, each would be checked for that.
+        request.headers = head.whole(content)
         return request
 
     def release(self, key: str | None, connection: Connection | None) -> None:
@@ -182,14 +203,14 @@ class SyncStack(_Stack):
     slots = SyncSlots
 
     def open(
-        self, method: str, target: Target, headers: RawHeaders, content: bytes, deadline: float | None
+        self, target: Target, head: Head, content: bytes, deadline: float | None
     ) -> tuple[int, RawHeaders, SyncBody]:
         """Send a request; status, headers and body of the answer. `deadline`: `time.monotonic()` seconds."""
         if not self._slots.acquire(_left(deadline)):
             raise self._httpcore.PoolTimeout("no connection was free")
         connection: Connection | None = None
         try:
-            request = self._request(method, target, headers, content)
+            request = self._request(target, head, content)
             while True:
                 connection = self._take(target, deadline)
                 try:
@@ -250,14 +271,14 @@ class AsyncStack(_Stack):
         return True
 
     async def open(
-        self, method: str, target: Target, headers: RawHeaders, content: bytes, deadline: float | None
+        self, target: Target, head: Head, content: bytes, deadline: float | None
     ) -> tuple[int, RawHeaders, AsyncBody]:
         """`SyncStack.open`, async."""
         if not await self._slots.acquire(_left(deadline)):
             raise self._httpcore.PoolTimeout("no connection was free")
         connection: Connection | None = None
         try:
-            request = self._request(method, target, headers, content)
+            request = self._request(target, head, content)
             while True:
                 connection = self._take(target, deadline)
                 try:

@@ -62,8 +62,12 @@ class Settings(Value):
     """How long calls go past it; then one call at a time tries it again."""
     unsupported: Unsupported = "warn"
     """What to do with a parameter that the provider cannot take."""
-    http_library: Literal["httpx", "httpx2", "httptools"] = "httpx"
-    """The library under the default transport; "httpx2" and "httptools" need the extra of that name."""
+    http_library: Literal["auto", "httpx", "httpx2", "httptools"] = "auto"
+    """The library under the default transport; "httpx2" and "httptools" need the extra of that name.
+
+    "auto" is httptools where 0.9 or a later version is installed, else httpx, whose httpcore parses in Python. Behind
+    a proxy httpx serves, or httpx2.
+    """
 
     def __getstate__(self) -> dict[Any, Any]:
         """Refused where there is a secret: a pickle would hold it."""

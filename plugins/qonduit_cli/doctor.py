@@ -188,13 +188,22 @@ def _network(resolved: Resolved, key: str | None, report: Report) -> None:
         _endpoint(other.profile, other.credentials.value, report)
 
 
-def _endpoint(profile: Profile, key: str | None, report: Report) -> None:
-    from qonduit._http import check_library
+def _http(profile: Profile, report: Report) -> None:
+    """What serves direct connections, as the first call would decide it."""
+    from qonduit._libraries import serving
 
     try:
-        check_library(profile.http_library)
+        found = serving(profile.http_library)
     except ConfigurationError as error:
         report.problem(error)
+        return
+    hint = '; with httptools a call takes half the CPU time: pip install "qonduit[httptools]"'
+    slower = profile.http_library == "auto" and found.__name__ != "httptools"
+    report.row("http", f"direct connections by {found.__name__} {found.__version__}{hint if slower else ''}")
+
+
+def _endpoint(profile: Profile, key: str | None, report: Report) -> None:
+    _http(profile, report)
     proxy = profile.proxy.get_secret_value() if profile.proxy is not None else None
     answer = probe(profile.base_url, key, proxy=proxy, trust_env=profile.trust_env)
     problem = problem_of(answer, profile.base_url, key is not None)

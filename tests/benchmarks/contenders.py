@@ -325,7 +325,7 @@ def _qonduit(
     plugins: Sequence[str] = (),
     records: bool = False,
     kept: bool = False,
-    http_library: str = "httpx",
+    http_library: str = "auto",
 ) -> Contender:
     def options(server_url: str) -> dict[str, Any]:
         if records:
@@ -391,8 +391,8 @@ QONDUIT = "qonduit"
 QONDUIT_PLUGINS = "qonduit-plugins"
 QONDUIT_RECORDS = "qonduit-records"
 QONDUIT_KEPT = "qonduit-kept"
-QONDUIT_HTTPTOOLS = "qonduit-httptools"
-QONDUIT_KEPT_HTTPTOOLS = "qonduit-kept-httptools"
+QONDUIT_HTTPCORE = "qonduit-httpcore"
+QONDUIT_KEPT_HTTPCORE = "qonduit-kept-httpcore"
 QONDUIT_CACHE = "qonduit-cache"
 QONDUIT_NATIVE = "qonduit-native"
 DASHSCOPE = "dashscope"
@@ -408,14 +408,14 @@ CONTENDERS: dict[str, Contender] = {
     QONDUIT_KEPT: _qonduit(
         "qonduit, JSON log, ledger, cache", provider="qwen", path=OPENAI_PATH, plugins=PLUGINS, kept=True
     ),
-    QONDUIT_HTTPTOOLS: _qonduit("qonduit, httptools", provider="openai", path=OPENAI_PATH, http_library="httptools"),
-    QONDUIT_KEPT_HTTPTOOLS: _qonduit(
-        "qonduit, JSON log, ledger, cache, httptools",
+    QONDUIT_HTTPCORE: _qonduit("qonduit, httpcore", provider="openai", path=OPENAI_PATH, http_library="httpx"),
+    QONDUIT_KEPT_HTTPCORE: _qonduit(
+        "qonduit, JSON log, ledger, cache, httpcore",
         provider="qwen",
         path=OPENAI_PATH,
         plugins=PLUGINS,
         kept=True,
-        http_library="httptools",
+        http_library="httpx",
     ),
     OPENAI: Contender("openai SDK", "openai", _COLD_OPENAI, _openai_sync, _openai_async),
     QONDUIT_NATIVE: _qonduit("qonduit, native DashScope", provider="dashscope", path=NATIVE_PATH),

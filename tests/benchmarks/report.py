@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from statistics import median
 from typing import Any, Literal
 
+from qonduit._libraries import serving
+
 from .contenders import CONTENDERS, HITS, OPENAI, QONDUIT, QONDUIT_CACHE, QONDUIT_KEPT, QONDUIT_PLUGINS, RAW_HTTPX
 from .measure import Quantity, Samples
 
@@ -71,7 +73,7 @@ TARGETS = (
 
 
 def environment() -> dict[str, str]:
-    """What the figures depend on: interpreter, machine, versions."""
+    """What the figures depend on: interpreter, machine, versions, and which library serves qonduit by default."""
     versions = {"python": f"{platform.python_implementation()} {platform.python_version()}"}
     versions["machine"] = f"{platform.system()} {platform.machine()}, {os.cpu_count()} CPUs"
     for name in sorted({it.distribution for it in CONTENDERS.values()} | {"httpcore", "h11", "httptools", "pydantic"}):
@@ -79,6 +81,8 @@ def environment() -> dict[str, str]:
             versions[name] = importlib.metadata.version(name)
         except (importlib.metadata.PackageNotFoundError, ValueError):
             continue
+    found = serving("auto")
+    versions["qonduit's HTTP by"] = f"{found.__name__} {found.__version__}"
     return versions
 
 
@@ -112,14 +116,14 @@ def table(samples: Samples) -> str:
 
 
 def target_lines(all_samples: dict[str, Samples]) -> str:
-    """One line for each target: reached or missed, with the figures; and one with httptools, where that has a row."""
+    """One line for each target: reached or missed, with the figures; and one with httpcore, where that has a row."""
     lines = ["Targets"]
     for target in TARGETS:
         samples = all_samples.get(target.measurement)
         lines.append(target.line(samples))
-        row = f"{target.row}-httptools"
+        row = f"{target.row}-httpcore"
         if samples is not None and samples.values(row, target.quantity):
-            lines.append(replace(target, title=f"{target.title}, httptools", row=row).line(samples))
+            lines.append(replace(target, title=f"{target.title}, httpcore", row=row).line(samples))
     return "\n".join(lines)
 
 

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from socket import socket
 
+import pytest
+
 from qonduit_emulator import Emulator
 
 from .conftest import CANARY, Command, Handler, Provider
@@ -34,6 +36,7 @@ def test_all_is_well(local: Command, provider: Provider) -> None:
         "stamina is active",
         "takes the key",
         " ms ",
+        "http            direct connections by httptools 0.",
         "All is well.",
     ):
         assert hint in report
@@ -184,12 +187,36 @@ def test_a_proxy_that_cannot_be_used(command: Command) -> None:
     assert CANARY not in done.stdout
 
 
+WITHOUT = {
+    "missing": "import sys; sys.modules['httptools'] = None",
+    "too old": "import httptools; httptools.__version__ = '0.8.0'",
+}
+RUN_DOCTOR = "; import sys; from qonduit_cli import main; sys.exit(main(['doctor']))"
+
+
+@pytest.mark.parametrize("without", WITHOUT.values(), ids=list(WITHOUT))
+def test_how_to_have_a_faster_library(local: Command, without: str) -> None:
+    """Where httptools cannot serve by default that is no problem; it is said what does, and how to have the other."""
+    done = local.python(without + RUN_DOCTOR)
+    assert "http            direct connections by httpcore 1." in done.stdout
+    assert 'half the CPU time: pip install "qonduit[httptools]"' in done.stdout
+    assert "All is well." in done.stdout
+
+
+@pytest.mark.parametrize(("name", "found"), [("httpx", "httpcore 1."), ("httpx2", "httpcore2 2.")])
+def test_a_library_that_was_asked_for(local: Command, name: str, found: str) -> None:
+    """It is shown, and nothing else is recommended."""
+    local.env["QONDUIT_HTTP_LIBRARY"] = name
+    done = local.run("doctor")
+    assert f"http            direct connections by {found}" in done.stdout
+    assert "qonduit[httptools]" not in done.stdout
+    assert done.returncode == 0
+
+
 def test_a_library_that_is_not_installed(local: Command) -> None:
     """It would stop the first call, so it is a problem of the set-up."""
     local.env["QONDUIT_HTTP_LIBRARY"] = "httptools"
-    done = local.python(
-        "import sys; sys.modules['httptools'] = None; from qonduit_cli import main; sys.exit(main(['doctor']))"
-    )
+    done = local.python(WITHOUT["missing"] + RUN_DOCTOR)
     assert 'PROBLEM         http_library = "httptools", but httptools is not installed: pip install' in done.stdout
     assert done.returncode == 1
 

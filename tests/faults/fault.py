@@ -20,6 +20,8 @@ NATIVE = ("dashscope",)
 MODES = ("sync-plain", "sync-stream", "async-plain", "async-stream")
 STREAMED = ("sync-stream", "async-stream")
 PLAIN = ("sync-plain", "async-plain")
+LIBRARIES = ("httpx", "httptools")
+"""The settings of `http_library` that direct connections have a parser each for."""
 
 
 class Scene(NamedTuple):
@@ -120,6 +122,17 @@ class Case(NamedTuple):
     @property
     def name(self) -> str:
         return f"{self.family}/{self.fault.id}[{self.scene.name}]"
+
+    @property
+    def library(self) -> str:
+        """The one of `LIBRARIES` that it runs over, unless the run is for one.
+
+        Like the colours of a chessboard: the other one where the provider, the kind of client or the form of the answer
+        is the next, so that a fault meets both. The length of its name decides with which one it begins.
+        """
+        fault, scene = self.fault, self.scene
+        number = fault.providers.index(scene.provider) + scene.asynchronous + scene.streamed
+        return LIBRARIES[(len(fault.id) + number) % len(LIBRARIES)]
 
 
 def cases_of(families: Mapping[str, Iterable[Fault]]) -> Sequence[Case]:

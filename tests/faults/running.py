@@ -1,8 +1,13 @@
-"""Running one case: ask as its scene says, compare with what is expected, and check what must hold after every case."""
+"""Running one case: ask as its scene says, compare with what is expected, and check what must hold after every case.
+
+The cases are shared out between httpcore and httptools, `Case.library`; with `QONDUIT_HTTP_LIBRARY` set all of them run
+over that one.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -27,6 +32,7 @@ ROOMY = 10.0
 BOUND = 10_000
 """Bytes of a body, a stream or an event, where the bounds are small."""
 NOWHERE = "http://127.0.0.1:9"
+LIBRARY = "QONDUIT_HTTP_LIBRARY"
 
 
 @dataclass
@@ -57,7 +63,7 @@ def run(case: Case, tools: Tools) -> None:
     expected = fault.expectation(scene)
     tools.books.begin()
     with _bounds(fault.bounds, tools.monkeypatch), (fault.place or scripted)(case) as place:
-        _prepare(place, tools.monkeypatch)
+        _prepare(case, place, tools.monkeypatch)
         with Asker(scene.asynchronous, _arguments(case, place, tools)) as asker:
             if fault.warm:
                 Answered().check(asker.ask(_parameters(case, good=True)))
@@ -88,8 +94,9 @@ def run(case: Case, tools: Tools) -> None:
     invariants.check_outputs(tools.caplog, tools.capsys)
 
 
-def _prepare(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def _prepare(case: Case, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     """The process as the place wants it: by default with a proxy that is not for this host."""
+    monkeypatch.setenv(LIBRARY, os.environ.get(LIBRARY) or case.library)
     proxy = f"http://user:{canaries.PROXY_PASSWORD}@{NOWHERE.removeprefix('http://')}"
     environment = {"HTTP_PROXY": proxy, "HTTPS_PROXY": proxy, "NO_PROXY": "127.0.0.1,localhost,.invalid"}
     for name, value in {**environment, **place.environment}.items():

@@ -74,7 +74,7 @@ def _bare(status: int, kind: type[APIError], *, attempts: int = 1, unknown: bool
         response(PAGE, status, content_type="text/html", x_request_id=REQUEST_ID),
         _refused(
             kind, status, attempts=attempts, retryable=attempts > 1, outcome="unknown" if unknown else "rejected",
-            says=r"^\w+ answered \d+\. ?(?!.*203)",
+            says=r"^\w+ answered \d+\. ?(?!.*203[.]0)",
         ),
         (17, 29),
     )  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import Any
 
 import pytest
@@ -18,7 +19,7 @@ from tests.faults import (
     tool_deltas,
     waiting,
 )
-from tests.faults.fault import STREAMED, Case, Fault, cases_of
+from tests.faults.fault import LIBRARIES, STREAMED, Case, Fault, cases_of
 from tests.faults.running import Tools, run
 from tests.wires import WIRES
 
@@ -47,6 +48,17 @@ def _parameter(case: Case) -> Any:
 def test_fault(case: Case, tools: Tools) -> None:
     """A fault ends as its table says, and leaves nothing behind."""
     run(case, tools)
+
+
+def test_every_fault_meets_both_libraries() -> None:
+    """Each fault with two cases does: with a kind of client, a form of answer, a mode, a provider; and each scene."""
+    met: defaultdict[tuple[str, ...], list[str]] = defaultdict(list)
+    for case in CASES:
+        fault, scene = (case.family, case.fault.id), case.scene
+        for part in (*scene.mode.split("-"), scene.mode, scene.provider, "whole"):
+            met[*fault, part].append(case.library)
+        met[scene].append(case.library)
+    assert [key for key, libraries in met.items() if len(libraries) > 1 and {*libraries} != {*LIBRARIES}] == []
 
 
 def test_the_matrix_is_as_large_as_it_says() -> None:

@@ -50,7 +50,7 @@ def run(program: str, tmp_path: Path, **environment: str) -> Any:
     return json.loads(ran.stdout)
 
 
-FOREIGN = ("typer", "rich", "starlette", "uvicorn", "httpx", "httpcore", "stamina", "keyring", "dotenv")
+FOREIGN = ("typer", "rich", "starlette", "uvicorn", "httpx", "httpcore", "httptools", "stamina", "keyring", "dotenv")
 
 
 def loaded(modules: list[str]) -> set[str]:

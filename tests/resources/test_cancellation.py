@@ -107,7 +107,7 @@ def patient(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.mark.F47
-@pytest.mark.usefixtures("patient")
+@pytest.mark.usefixtures("patient", "http_library")
 @pytest.mark.parametrize("operation", OPERATIONS.values(), ids=list(OPERATIONS))
 async def test_a_call_cancelled_at_any_tick_costs_nothing(operation: Operation) -> None:
     """After 122 cancellations all slots are free, no connection is busy, no task is left, and 100 of 100 calls pass."""
@@ -123,6 +123,7 @@ async def test_a_call_cancelled_at_any_tick_costs_nothing(operation: Operation) 
 
 
 @pytest.mark.F47
+@pytest.mark.usefixtures("http_library")
 @pytest.mark.parametrize("operation", [plain, read], ids=["a plain call", "a stream"])
 async def test_a_call_with_the_three_plugins(operation: Operation, tmp_path, monkeypatch) -> None:
     """The same with a log, a cost ledger on disk and a cache in between."""
@@ -134,6 +135,7 @@ async def test_a_call_with_the_three_plugins(operation: Operation, tmp_path, mon
 
 
 @pytest.mark.F47
+@pytest.mark.usefixtures("http_library")
 async def test_a_call_by_tls(tmp_path, monkeypatch) -> None:
     """The same with the ticks of a TLS handshake."""
     authority = trustme.CA()

@@ -26,7 +26,7 @@ from tests.wires import WIRES
 
 from qonduit import AsyncClient, Client, middleware
 
-pytestmark = pytest.mark.F48
+pytestmark = [pytest.mark.F48, pytest.mark.usefixtures("http_library")]
 
 WIRE = WIRES["qwen"]
 ANSWER = WIRE.plain_reply("hello")

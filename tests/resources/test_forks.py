@@ -20,6 +20,7 @@ from qonduit import AsyncClient, Client, StreamInterruptedError
 
 pytestmark = [
     pytest.mark.F50,
+    pytest.mark.usefixtures("http_library"),
     pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork"),
     pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning"),
 ]

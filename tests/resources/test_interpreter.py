@@ -35,7 +35,7 @@ def test_building_a_client_imports_no_http_library() -> None:
     """Neither importing qonduit nor building a client loads httpx, gevent, anyio or trio, nor reads a proxy."""
     program = """
     Client(**GIVEN), AsyncClient(**GIVEN)
-    print(sorted({"gevent", "anyio", "trio", "httpx", "httpcore", "requests"} & set(sys.modules)))
+    print(sorted({"gevent", "anyio", "trio", "httpx", "httpcore", "h11", "httptools", "requests"} & set(sys.modules)))
     """
     ran = run(program, "http://far.example")
     assert (ran.stdout, ran.stderr) == ("[]\n", "")
@@ -142,6 +142,7 @@ PROGRAMS: dict[str, tuple[str, int]] = {
 
 
 @pytest.mark.F48
+@pytest.mark.usefixtures("http_library")
 @pytest.mark.parametrize(("program", "warnings"), PROGRAMS.values(), ids=list(PROGRAMS))
 def test_a_program_ends_without_noise(serve: Any, program: str, warnings: int) -> None:
     """With every warning on, standard error holds nothing, or the one warning of a stream that nobody closed."""
@@ -172,6 +173,7 @@ INTERRUPTED = {
 
 
 @pytest.mark.F48
+@pytest.mark.usefixtures("http_library")
 @pytest.mark.skipif(sys.platform == "win32", reason="SIGINT is not sent to a process there")
 @pytest.mark.parametrize("kind", ["a sync stream", "an async stream"])
 def test_ctrl_c_in_a_stream(serve: Any, kind: str) -> None:

@@ -22,6 +22,8 @@ from tests.wires import WIRES
 
 from qonduit import APIConnectionError, AsyncClient, Client, ConfigurationError, ProtocolError
 
+pytestmark = pytest.mark.usefixtures("http_library")
+
 WIRE = WIRES["qwen"]
 ANSWER = WIRE.plain_reply("hello")
 HANGING = [sse_head(), chunk(WIRE.piece("a")), HANG]

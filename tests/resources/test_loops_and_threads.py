@@ -17,6 +17,8 @@ from tests.transport.driving import arguments
 
 from qonduit import AsyncClient, Client
 
+pytestmark = pytest.mark.usefixtures("http_library")
+
 linux = pytest.mark.skipif(sys.platform != "linux", reason="descriptors are counted in /proc")
 
 

@@ -10,6 +10,7 @@ from tests.resources import soak
 
 @pytest.mark.F47
 @pytest.mark.F48
+@pytest.mark.usefixtures("http_library")
 @pytest.mark.skipif(sys.platform != "linux", reason="memory and descriptors are read from /proc")
 def test_failing_calls_leave_nothing_behind() -> None:
     """2,000 calls, a fifth of which fail in five ways: memory is flat, descriptors and threads are as before."""

@@ -11,6 +11,8 @@ from tests.wires import WIRES
 
 from qonduit import Client, _network
 
+pytestmark = pytest.mark.usefixtures("http_library")
+
 WIRE = WIRES["qwen"]
 ANSWER = WIRE.plain_reply("hello")
 

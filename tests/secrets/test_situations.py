@@ -17,6 +17,8 @@ from tests.servers import HANG, ScriptedServer
 
 from qonduit import _network
 
+pytestmark = pytest.mark.usefixtures("http_library")
+
 
 class Outputs:
     """What is written while something is done: records of every logger, warnings, both outputs, and files."""
