@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
 from qonduit.answer_json import finite
-from qonduit.value import Value
+from qonduit.value import Value, trusted
 
 MAX_TOKENS = 1 << 53
 Tokens = Annotated[int, Field(strict=True, ge=0, lt=MAX_TOKENS)]
@@ -80,9 +80,12 @@ class Usage(Value):
 def counted(wire: Any) -> Usage | None:
     """The usage of a wire's usage object; None for an empty one, and for what is no object.
 
-    Raises: pydantic.ValidationError where the object holds NaN or an infinity.
+    Raises: NotStrictError where the object holds NaN or an infinity.
     """
-    return Usage.model_validate(_flatten(wire)) if isinstance(wire, dict) and wire else None
+    if not isinstance(wire, dict) or not wire:
+        return None
+    fields = _flatten(finite(wire))
+    return trusted(Usage, {**_NOTHING, **fields}, set(fields))
 
 
 def _is_flat(data: dict[str, Any]) -> bool:
@@ -118,6 +121,7 @@ def _is_count(value: Any) -> bool:
 
 
 _FIELDS = frozenset(Usage.model_fields)
+_NOTHING: dict[str, Any] = dict.fromkeys(Usage.model_fields)
 _COUNTS = tuple(name for name in Usage.model_fields if name != "raw")
 _NAMES = {name: name for name in _COUNTS} | {
     "prompt_tokens": "input_tokens",

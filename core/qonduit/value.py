@@ -61,7 +61,7 @@ def trusted(model: type[ModelT], fields: dict[str, Any], given: set[str] | None 
 
     `given` names those that count as set, by default all.
     """
-    value = model.__new__(model)
+    value: ModelT = _new(model)
     _set_fields(value, fields)
     _set_given(value, set(fields) if given is None else given)
     _set_extra(value, None)
@@ -69,6 +69,7 @@ def trusted(model: type[ModelT], fields: dict[str, Any], given: set[str] | None 
     return value
 
 
+_new = object.__new__
 _set_fields, _set_given, _set_extra, _set_private = (
     BaseModel.__dict__[name].__set__
     for name in ("__dict__", "__pydantic_fields_set__", "__pydantic_extra__", "__pydantic_private__")

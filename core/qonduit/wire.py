@@ -13,44 +13,44 @@ from typing import Any
 class Headers(Mapping[str, str]):
     """The headers of an answer, looked up by name in any case; repeated ones are joined by a comma.
 
-    Made from the raw pairs; they are decoded when they are first looked at.
+    Made from the raw pairs; they are sorted out when they are first looked at, and decoded each by itself.
     """
 
-    __slots__ = ("_decoded", "_pairs")
+    __slots__ = ("_pairs", "_raw")
 
     def __init__(self, pairs: Sequence[tuple[bytes, bytes]] = ()) -> None:
         self._pairs = pairs
-        self._decoded: dict[str, str] | None = None
+        self._raw: dict[bytes, bytes] | None = None
 
-    def _values(self) -> dict[str, str]:
-        if self._decoded is None:
-            values: dict[str, str] = {}
-            for raw_name, raw_value in self._pairs:
-                name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
-                values[name] = f"{values[name]}, {value}" if name in values else value
-            self._decoded = values
-        return self._decoded
+    def _found(self) -> dict[bytes, bytes]:
+        raw = self._raw
+        if raw is None:
+            raw = {}
+            for given, value in self._pairs:
+                name = given.lower()
+                raw[name] = b"%b, %b" % (raw[name], value) if name in raw else value
+            self._raw = raw
+        return raw
 
     def get(self, name: str, default: Any = None) -> Any:
-        """The value of a header, or `default`; one look costs less than decoding all."""
-        if self._decoded is not None:
-            return self._decoded.get(name.lower(), default)
-        wanted = name.lower().encode("latin-1")
-        size = len(wanted)
-        values = [value for raw, value in self._pairs if len(raw) == size and raw.lower() == wanted]
-        return b", ".join(values).decode("latin-1") if values else default
+        """The value of a header, or `default`."""
+        value = (self._raw or self._found()).get(name.lower().encode("latin-1", "replace"))
+        return default if value is None else value.decode("latin-1")
 
     def __getitem__(self, name: str) -> str:
         """The value of a header."""
-        return self._values()[name.lower()]
+        value: str | None = self.get(name)
+        if value is None:
+            raise KeyError(name)
+        return value
 
     def __iter__(self) -> Iterator[str]:
         """The names, lower case."""
-        return iter(self._values())
+        return (name.decode("latin-1") for name in self._found())
 
     def __len__(self) -> int:
         """How many names there are."""
-        return len(self._values())
+        return len(self._found())
 
     def __repr__(self) -> str:
         """Shows the names only."""

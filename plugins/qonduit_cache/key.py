@@ -34,8 +34,12 @@ def _written(request: Request) -> bytes:
     serializer = request.__pydantic_serializer__
     messages: Sequence[Message] = getattr(request, "messages", ())
     written: bytes = serializer.to_json(request, exclude=_NOT_SENT, exclude_none=True)
-    if written.count(b"{") == 1 + len(messages) and not any(message.model_extra for message in messages):
-        return written
+    if written.count(b"{") == 1 + len(messages):
+        for message in messages:
+            if message.__pydantic_extra__:
+                break
+        else:
+            return written
     return _write(serializer.to_python(request, mode="json", exclude=_NOT_SENT, exclude_none=True)).encode()
 
 

@@ -61,7 +61,7 @@ class SQLiteLedger:
     def begin(self, entry: Entry, wait: float) -> None:
         """See `Ledger`. Before a budget refuses, what processes that are gone had set aside is settled."""
         if not entry.holds:
-            self._write(wait, self._begin, entry, _NOTHING_BEFORE)
+            self._write(wait, self._open_row, entry)
             return
         try:
             self._begin_counted(entry, wait)
@@ -91,7 +91,7 @@ class SQLiteLedger:
 
     def settle(self, entry: Entry, settlement: Settlement, wait: float) -> None:
         """See `Ledger`."""
-        self._write(wait, self._settle, entry, settlement)
+        self._write(wait, self._settle if entry.holds else self._settle_row, entry, settlement)
 
     def settle_gone(self, wait: float) -> None:
         """Settle what writers left open that are gone, and write what they left in spools. Raises: LedgerError.
@@ -149,15 +149,18 @@ class SQLiteLedger:
     ) -> None:
         if entry.void:
             return
-        if entry.holds:
-            with database.transaction(connection):
-                warnings = counters.set_aside(connection, entry, before)
-                number = self._insert(connection, entry)
-            entry.warnings += warnings
-        else:
+        with database.transaction(connection):
+            warnings = counters.set_aside(connection, entry, before)
             number = self._insert(connection, entry)
+        entry.warnings += warnings
         entry.id = number
         self._open_ids.add(number)
+
+    def _open_row(self, connection: sqlite3.Connection, entry: Entry) -> None:
+        """`_begin` without holds: one statement is a transaction of its own."""
+        if not entry.void:
+            entry.id = self._insert(connection, entry)
+            self._open_ids.add(entry.id)
 
     def _insert(self, connection: sqlite3.Connection, entry: Entry) -> int:
         self._writes += 1
@@ -168,13 +171,15 @@ class SQLiteLedger:
         return self.member.id if self.member is not None else 0
 
     def _settle(self, connection: sqlite3.Connection, entry: Entry, settlement: Settlement) -> None:
-        if entry.holds:
-            with database.transaction(connection):
-                number = self._settle_within(connection, entry, settlement)
-        else:
+        with database.transaction(connection):
             number = self._settle_within(connection, entry, settlement)
         entry.id = number
         self._open_ids.discard(number)
+
+    def _settle_row(self, connection: sqlite3.Connection, entry: Entry, settlement: Settlement) -> None:
+        """`_settle` without holds."""
+        entry.id = self._settle_within(connection, entry, settlement)
+        self._open_ids.discard(entry.id)
 
     def _settle_within(self, connection: sqlite3.Connection, entry: Entry, settlement: Settlement) -> int:
         """Returns the row's id: once it is the entry's, settling it again changes nothing."""

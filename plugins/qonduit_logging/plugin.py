@@ -128,9 +128,9 @@ class LoggingPlugin:
             try:
                 response: Response = yield call.request
             except BaseException as error:
-                self._guarded("logging", self._settle, call, scope, begun, span, None, error)
+                self._settle(call, scope, begun, span, None, error)
                 raise
-            self._guarded("logging", self._settle, call, scope, begun, span, response, None)
+            self._settle(call, scope, begun, span, response, None)
             return None
 
         return observe
@@ -157,62 +157,57 @@ class LoggingPlugin:
         response: Response | None,
         error: BaseException | None,
     ) -> None:
-        """Write the record to every sink that wants it, and end the span."""
-        level = self._level_of(scope, error)
+        """Write the record to every sink that wants it, and end the span. Raises nothing: what fails is counted."""
+        level = self._failed_level if error is not None else self._level if scope == "call" else logging.DEBUG
         wanted = scope == "call" or self._options.attempts
-        sinks = [sink for sink in self._sinks if sink.wants(level)] if wanted else []
         file = self._file if wanted else None
-        if not sinks and span is None and file is None:
-            return
         try:
+            sinks = [sink for sink in self._sinks if sink.wants(level)] if wanted else []
+            if not sinks and span is None and file is None:
+                return
             fields = self._fields(call, scope, level, begun, response, error)
             if span is not None:
                 fields.update(Spans.ids(span))
-        except BaseException:
+        except BaseException as failure:
             if span is not None:
                 span.end()
             if file is not None:
                 self._append(file, call)
-            raise
+            if not isinstance(failure, Exception):
+                raise
+            self._failures.add("logging", failure)
+            return
         record = Record(level, fields, self._options.format)
         for sink in sinks:
             self._guarded("a log handler", sink.write, record)
         if file is not None:
-            hold = scope == "attempt" and error is None
-            self._append(file, call, record, hold)
+            self._append(file, call, record, hold=scope == "attempt" and error is None)
         if span is not None and self._spans is not None:
             self._guarded("tracing", self._spans.end, scope, span, fields)
 
-    def _append(self, file: RotatingFile, call: Call, record: Record | None = None, hold: bool = False) -> None:
+    def _append(self, file: RotatingFile, call: Call, record: Record | None = None, *, hold: bool = False) -> None:
         """Append to the file: inline, in async calls too, since a thread would take longer than the write.
 
         The record of an answered attempt waits for the next one of its call, which follows in microseconds: one write
         is half of two. A call of a profile whose fallback this plugin serves has no record here to wait for.
         """
-        lines = call.state.get(self._held)
+        held = call.state.get(self._held)
+        records: list[Record] = [] if held is None else held
         if record is not None:
-            if lines is None:
-                lines = []
-                hold = False
-            lines.append(record.json)
-        if lines and not hold:
+            records.append(record)
+        if records and (not hold or held is None):
             try:
-                file.write(b"\n".join(lines))
+                file.write(b"\n".join([record.json for record in records]))
             except Exception as error:  # noqa: BLE001  # counted
-                for _ in lines:
+                for _ in records:
                     self._failures.add("a log file", error)
-            lines.clear()
+            records.clear()
 
     def _guarded(self, what: str, function: Callable[..., None], *args: Any) -> None:
         try:
             function(*args)
         except Exception as error:  # noqa: BLE001  # counted, and the others get theirs
             self._failures.add(what, error)
-
-    def _level_of(self, scope: Scope, error: BaseException | None) -> int:
-        if error is not None:
-            return self._failed_level
-        return self._level if scope == "call" else logging.DEBUG
 
     def _fields(
         self,

@@ -213,7 +213,7 @@ class NativeDecoder:
     def _usage_chunk(self) -> ChatChunk:
         try:
             usage = counted(self._usage)
-        except ValidationError:
+        except NotStrictError:
             raise ProtocolError(
                 "The usage of the stream holds what is no number; the stream was given up.", outcome="unknown"
             ) from None

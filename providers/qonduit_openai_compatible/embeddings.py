@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pydantic import ValidationError
 from pydantic_core import to_json
 
 from qonduit.embeddings import Embedding, EmbeddingRequest, EmbeddingResponse
@@ -41,5 +40,5 @@ class Embeddings:
                 status_code=response.status,
                 content=(response.content,),
             )
-        except (KeyError, TypeError, AttributeError, ValidationError):
+        except (KeyError, TypeError, AttributeError, ValueError):  # pydantic's ValidationError is a ValueError
             return None

@@ -13,7 +13,7 @@ from qonduit.embeddings import EmbeddingRequest
 from qonduit.errors import APIError, ContentFilterError, ProtocolError
 from qonduit.request import ChatRequest, Request
 from qonduit.response import ChatResponse, Choice, Response
-from qonduit.usage import Usage, counted
+from qonduit.usage import counted
 from qonduit.value import json_parser, trusted
 from qonduit.wire import WireResponse
 from qonduit_openai_compatible.blocks import blocked
@@ -34,7 +34,7 @@ class _Completion(BaseModel):
     model: str | None = None
     created: int | None = None
     choices: tuple[Choice, ...] | None = None
-    usage: Usage | None = None
+    usage: Any = None
     request_id: str | None = None
     error: Any = None
 
@@ -76,6 +76,7 @@ class CompatibleNormalizer:
         try:
             finite(answer.__pydantic_extra__)
             check(response.content, _ONCE, _EACH, len(body["choices"]))
+            usage = counted(body["usage"])
         except NotStrictError as problem:
             raise self._not_an_answer(response, problem) from None
         choices = tuple(map(_normalized, body["choices"]))
@@ -92,7 +93,7 @@ class CompatibleNormalizer:
                 "choices": choices,
                 "search": None,
                 "response_format": None,
-                "usage": body["usage"],
+                "usage": usage,
                 "request_id": response.headers.get("x-request-id") or body["request_id"] or _uuid(body["id"]),
                 "provider": self._provider,
                 "complete": cut is None,
@@ -246,7 +247,6 @@ def _without_small_print(body: dict[str, Any]) -> dict[str, Any]:
     """An answer without what is not of its type but makes no difference to what was said."""
     kinds = {"id": str, "model": str, "created": int, "usage": dict, "request_id": str}
     kept = {name: value for name, value in body.items() if isinstance(value, kinds.get(name, object))}
-    kept["usage"] = counted(kept.get("usage"))
     choices = body.get("choices")
     for choice in choices if isinstance(choices, list) else ():
         if isinstance(choice, dict) and isinstance(choice.get("message"), dict):

@@ -403,9 +403,9 @@ def test_references(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "secret").write_text("in a file\n")
     monkeypatch.setenv("CACHE_SECRET", "in a variable")
     secrets = ["in a file", f"file:{tmp_path / 'secret'}", "in a variable", "env:CACHE_SECRET", None]
-    made = [cache(secret=secret)._secret for secret in secrets]
+    made = [cache(secret=secret)._seal for secret in secrets]
     assert made[0] == made[1] != made[2] == made[3]
-    assert made[4] == b""
+    assert made[4] is None
     for wrong in ("file:/no/such/file", "env:NO_SUCH_VARIABLE", ""):
         with pytest.raises(ConfigurationError, match=r"plugin\.cache\.secret"):
             cache(secret=wrong)
