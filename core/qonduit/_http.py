@@ -113,18 +113,15 @@ class HttpTransport:
         pool = POOL_SECONDS if self._client is None else None
         return request_of(httpx, wire.method, wire.url, headers, wire.content, connect, deadline, pool)
 
-    def _opened(self, wire: WireRequest, status: int, pairs: RawHeaders, body: Any) -> HttpStream:
-        return HttpStream(wire, self._profile, status, Headers(pairs), body)
-
     @staticmethod
-    def _check(stream: HttpStream) -> None:
+    def _check(status: int, headers: Headers) -> None:
         """Refuse an encoding that was not asked for."""
-        encoding = stream.headers.get("content-encoding", "identity")
+        encoding = headers.get("content-encoding", "identity")
         if encoding.strip().lower() not in {"", "identity"}:
             raise ProtocolError(
                 f"The answer is compressed ('{shown(encoding, 20)}') though that was not asked for: a proxy on the way "
                 "does it. Switch that off, or use another base_url.",
-                status_code=stream.status,
+                status_code=status,
                 outcome="unknown",
             )
 
@@ -138,14 +135,16 @@ class HttpTransport:
 
     # Sync
 
-    def _open(self, wire: WireRequest, deadline: float | None) -> HttpStream:
+    def _open(self, wire: WireRequest, deadline: float | None) -> tuple[int, Headers, Any]:
+        """Send a request; status, headers and body of the answer."""
         template = self._template(wire.url)
         if self._client is None and template.proxy is None:
             if self._sync is None:
                 with self._lock:
                     self._sync = self._sync or self._stack(SyncStack)
-            opened = self._sync.open(template.target, self._head(template, wire), wire.content, deadline)
-            return self._opened(wire, *opened)
+            head = self._head(template, wire)
+            status, pairs, body = self._sync.open(template.target, head, wire.content, deadline)
+            return status, Headers(pairs), body
         request = self._httpx_request(template, wire, deadline)
         if self._client is not None:
             check_client(self._client, "Client", "AsyncClient")
@@ -156,14 +155,15 @@ class HttpTransport:
                 with self._lock:
                     self._proxied = self._proxied or self._through(SyncProxied, template)
             response, body = self._proxied.open(request, deadline)
-        return self._opened(wire, response.status_code, response.headers.raw, body)
+        return response.status_code, Headers(response.headers.raw), body
 
     def stream(self, wire: WireRequest, deadline: float | None) -> HttpStream:
         """See `qonduit.parts.Transport`."""
         try:
-            stream = self._open(wire, deadline)
+            status, headers, body = self._open(wire, deadline)
+            stream = HttpStream(wire, self._profile, status, headers, body)
             try:
-                self._check(stream)
+                self._check(status, headers)
             except BaseException:
                 stream.close()
                 raise
@@ -176,21 +176,24 @@ class HttpTransport:
 
     def send(self, wire: WireRequest, deadline: float | None) -> WireResponse:
         """See `qonduit.parts.Transport`."""
-        stream = self.stream(wire, deadline)
+        body: Any = None
         parts: list[bytes] = []
         size = 0
         try:
-            for part in stream.body:
+            status, headers, body = self._open(wire, deadline)
+            self._check(status, headers)
+            for part in body:
                 size = _bounded(size + len(part), deadline)
                 parts.append(part)
             content = parts[0] if len(parts) == 1 else b"".join(parts)
-            return WireResponse(stream.status, stream.headers, content, wire)
+            return WireResponse(status, headers, content, wire)
         except Exception as error:  # noqa: BLE001  # explained
             failure = self._failure(error, wire)
         except BaseException as leaving:  # noqa: BLE001  # goes on, without frames that hold the key
             raise bare(leaving)  # noqa: B904
         finally:
-            stream.body.close()
+            if body is not None:
+                body.close()
         raise failure
 
     def close(self) -> None:
@@ -213,7 +216,7 @@ class HttpTransport:
 
     # Async
 
-    async def _aopen(self, wire: WireRequest, deadline: float | None) -> HttpStream:
+    async def _aopen(self, wire: WireRequest, deadline: float | None) -> tuple[int, Headers, Any]:
         template = self._template(wire.url)
         if self._client is None and template.proxy is None:
             loop = asyncio.get_running_loop()
@@ -221,8 +224,9 @@ class HttpTransport:
             if stack is None:
                 stack = self._stack(AsyncStack)
                 self._arrive(self._async, stack)
-            opened = await stack.open(template.target, self._head(template, wire), wire.content, deadline)
-            return self._opened(wire, *opened)
+            head = self._head(template, wire)
+            status, pairs, body = await stack.open(template.target, head, wire.content, deadline)
+            return status, Headers(pairs), body
         request = self._httpx_request(template, wire, deadline)
         if self._client is not None:
             check_client(self._client, "AsyncClient", "Client")
@@ -235,7 +239,7 @@ class HttpTransport:
                 proxied = self._through(AsyncProxied, template)
                 self._arrive(self._async_proxied, proxied)
             response, body = await proxied.open(request, deadline)
-        return self._opened(wire, response.status_code, response.headers.raw, body)
+        return response.status_code, Headers(response.headers.raw), body
 
     def _arrive(self, carriers: dict[asyncio.AbstractEventLoop, Any], new: Any) -> None:
         """Keep what carries the calls of this loop, and let go of what carried those of loops that are closed."""
@@ -251,9 +255,10 @@ class HttpTransport:
     async def astream(self, wire: WireRequest, deadline: float | None) -> HttpStream:
         """See `qonduit.parts.Transport`."""
         try:
-            stream = await self._aopen(wire, deadline)
+            status, headers, body = await self._aopen(wire, deadline)
+            stream = HttpStream(wire, self._profile, status, headers, body)
             try:
-                self._check(stream)
+                self._check(status, headers)
             except BaseException:
                 await stream.aclose()
                 raise
@@ -266,21 +271,24 @@ class HttpTransport:
 
     async def asend(self, wire: WireRequest, deadline: float | None) -> WireResponse:
         """See `qonduit.parts.Transport`."""
-        stream = await self.astream(wire, deadline)
+        body: Any = None
         parts: list[bytes] = []
         size = 0
         try:
-            async for part in stream.body:
+            status, headers, body = await self._aopen(wire, deadline)
+            self._check(status, headers)
+            async for part in body:
                 size = _bounded(size + len(part), deadline)
                 parts.append(part)
             content = parts[0] if len(parts) == 1 else b"".join(parts)
-            return WireResponse(stream.status, stream.headers, content, wire)
+            return WireResponse(status, headers, content, wire)
         except Exception as error:  # noqa: BLE001  # explained
             failure = self._failure(error, wire)
         except BaseException as leaving:  # noqa: BLE001  # goes on, without frames that hold the key
             raise bare(leaving)  # noqa: B904
         finally:
-            await stream.body.aclose()
+            if body is not None:
+                await body.aclose()
         raise failure
 
     def forget(self) -> None:
