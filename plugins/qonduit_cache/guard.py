@@ -11,9 +11,13 @@ from qonduit_cache.store import Store
 
 
 class Guard:
-    """A store behind a time limit and a breaker. Its methods are flows: `yield from guard.get(call, key)`."""
+    """A store behind a time limit and a breaker. Its methods are flows: `yield from guard.get(call, key)`.
+
+    An `inline` store needs none, since it never waits: `guard.at_once(store.get, key)`.
+    """
 
     def __init__(self, store: Store, timeout: float, breaker: Breaker) -> None:
+        self.inline = store.inline
         self._store = store
         self._timeout = timeout
         self.breaker = breaker
@@ -30,19 +34,30 @@ class Guard:
         """Forget an entry, if the store does."""
         return self._use(call, self._store.delete, None, key)
 
-    def _use(
-        self, call: Call, function: Callable[..., Any], async_function: Callable[..., Any] | None, *args: Any
-    ) -> Generator[Any, Any, Any]:
+    def at_once(self, function: Callable[..., Any], *args: Any) -> Any:
+        """What `function` of an inline store gives; None when it fails or is left alone."""
         if not self.breaker.allows():
             return None
         try:
-            if self._store.inline:
-                value = function(*args)
-            else:
-                seconds = self._timeout
-                if call.deadline is not None and call.deadline - call.clock() < seconds:
-                    return None  # a sync store may need all of its time
-                value = yield from call.io(function, async_function, *args, timeout=seconds)
+            value = function(*args)
+        except Exception as error:  # noqa: BLE001  # a cache is no reason for a call to fail
+            self.breaker.failed(error)
+            return None
+        self.breaker.succeeded()
+        return value
+
+    def _use(
+        self, call: Call, function: Callable[..., Any], async_function: Callable[..., Any] | None, *args: Any
+    ) -> Generator[Any, Any, Any]:
+        if self.inline:
+            return self.at_once(function, *args)
+        if not self.breaker.allows():
+            return None
+        seconds = self._timeout
+        if call.deadline is not None and call.deadline - call.clock() < seconds:
+            return None  # a sync store may need all of its time
+        try:
+            value = yield from call.io(function, async_function, *args, timeout=seconds)
         except Exception as error:  # noqa: BLE001  # a cache is no reason for a call to fail
             self.breaker.failed(error)
             return None

@@ -171,7 +171,8 @@ class CachePlugin:
 
     def _read(self, call: Call, plan: _Plan) -> Generator[Any, Any, tuple[Response | None, bytes | None]]:
         """The kept answer and its entry; an entry that is none is deleted."""
-        entry = yield from self._guard.get(call, plan.key)
+        guard = self._guard
+        entry = guard.at_once(self.store.get, plan.key) if guard.inline else (yield from guard.get(call, plan.key))
         if not isinstance(entry, bytes):
             return None, None
         try:
@@ -219,7 +220,10 @@ class CachePlugin:
         if call.profile.name != plan.profile:
             return
         if entry is not None:
-            yield from self._guard.put(call, plan.key, entry, plan.ttl)
+            if self._guard.inline:
+                self._guard.at_once(self.store.put, plan.key, entry, plan.ttl)
+            else:
+                yield from self._guard.put(call, plan.key, entry, plan.ttl)
         elif plan.mode == "refresh" and response.complete:
             yield from self._guard.delete(call, plan.key)
 
