@@ -78,7 +78,7 @@ class Response(Value):
                 fields = {name: self.__dict__[name] for name in type(self).model_fields}
                 return type(self).model_validate({**fields, **changes})
         # Of the very types: there is nothing to check.
-        return trusted(type(self), {**self.__dict__, **changes}, self.__pydantic_fields_set__ | changes.keys())
+        return trusted(type(self), {**self.__dict__, **changes}, {*self.__pydantic_fields_set__, *changes})
 
 
 _OWN = {"complete": bool, "cached": bool, "cost": Cost, "warnings": tuple, "request_id": str}

@@ -196,7 +196,11 @@ def _usual(row: PriceRow, kind: str) -> tuple[Decimal, str]:
 
 def _has_thought(response: Response) -> bool:
     """Whether an answer shows reasoning: not every wire counts its tokens."""
-    return isinstance(response, ChatResponse) and any(choice.message.reasoning_content for choice in response.choices)
+    if isinstance(response, ChatResponse):
+        for choice in response.choices:
+            if choice.message.reasoning_content:
+                return True
+    return False
 
 
 def _hit(response: Response, cost: Cost) -> Cost:

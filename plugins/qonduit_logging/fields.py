@@ -10,7 +10,7 @@ import asyncio
 import functools
 import random
 from collections.abc import Mapping
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import Any, Literal, TypeAlias
 from urllib.parse import urlsplit
 
 from qonduit import APIError, Call, ChatRequest, ChatResponse, Profile, Request, Response
@@ -95,11 +95,8 @@ _COUNTS = {
 }
 
 
-class Fields(NamedTuple):
-    """Fields of a record. Only `texts`, with the lists and mappings of texts, can hold what must not be logged."""
-
-    numbers: dict[str, float | None]
-    texts: dict[str, Any]
+Fields: TypeAlias = tuple[dict[str, float | None], dict[str, Any]]
+"""Fields of a record: numbers, and texts, lists and mappings of them, which alone can hold what must not be logged."""
 
 
 def request_fields(profile: Profile, request: Request) -> Fields:
@@ -117,7 +114,7 @@ def request_fields(profile: Profile, request: Request) -> Fields:
         for name in sorted(_PARAMETERS.keys() & request.__pydantic_fields_set__, reverse=True):
             if given[name] is not None:
                 numbers[_PARAMETERS[name]] = given[name]
-    return Fields(numbers, texts)
+    return numbers, texts
 
 
 def call_id(call: Call) -> str:
@@ -188,7 +185,7 @@ def outcome_fields(
         numbers["gen_ai.response.time_to_first_chunk"] = round(first - begun, 6)
     else:
         first = None
-    fields = Fields(numbers, texts)
+    fields = numbers, texts
     if answer is not None:
         _add_annotations(fields, answer, now - begun if first is None else now - first, first is not None)
     if error is not None:

@@ -221,9 +221,8 @@ class LoggingPlugin:
         screen = self._keys.screen(call.profile.key_id)
         answer = answer_of(response, error)
         own = outcome_fields(call, scope, begun, answer, error)
-        message = own.texts.get("qonduit.error.message")
-        if message is not None:
-            own.texts["qonduit.error.message"] = without_prompt(message, call.request)
+        if error is not None and (message := own[1].get("qonduit.error.message")) is not None:
+            own[1]["qonduit.error.message"] = without_prompt(message, call.request)
         fields: dict[str, Any] = {
             "timestamp": timestamp(time.time()),
             "level": level_name(level),
@@ -268,8 +267,9 @@ def _common_fields(screen: Screen, call: Call, answer: Response | None) -> dict[
 
 def _cleaned(screen: Screen, fields: Fields) -> dict[str, Any]:
     """All of them, without secrets and control characters, none of them long; nearly always as they are."""
+    numbers, named = fields
     texts: list[str] = []
-    for value in fields.texts.values():
+    for value in named.values():
         kind = value.__class__
         if kind is str:
             texts.append(value)
@@ -281,8 +281,8 @@ def _cleaned(screen: Screen, fields: Fields) -> dict[str, Any]:
         elif value is not None:
             texts.append(str(value))
     if not texts or screen.passes(texts):
-        return fields.texts | fields.numbers
-    return screen.clean_all(fields.texts) | fields.numbers  # type: ignore[no-any-return]  # a dict, as it was given
+        return named | numbers
+    return screen.clean_all(named) | numbers  # type: ignore[no-any-return]  # a dict, as it was given
 
 
 def _redactor(given: Iterable[SecretStr]) -> Redactor:
