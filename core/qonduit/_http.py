@@ -128,7 +128,8 @@ class HttpTransport:
     def _failure(self, error: Exception, wire: WireRequest) -> Exception:
         """What to raise for `error`; a handed-in client's own defect keeps its frames, which show no key."""
         template = self._templates.get(wire.url) if self._client is None else None
-        failure = explain(error, wire, self._profile, template.proxy if template is not None else None)
+        proxy = template.proxy if template is not None else None
+        failure = explain(error, wire, self._profile, proxy)
         if failure is error and self._client is None:
             bare(failure)
         return failure

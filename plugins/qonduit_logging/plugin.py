@@ -189,7 +189,7 @@ class LoggingPlugin:
         """Append to the file: inline, in async calls too, since a thread would take longer than the write.
 
         The record of an answered attempt waits for the next one of its call, which follows in microseconds: one write
-        is half of two. A call of a profile whose fallback this plugin serves has no record here to wait for.
+        is half of two. Where no layer of this plugin's stands around the call there is nothing to wait for.
         """
         held = call.state.get(self._held)
         records: list[Record] = [] if held is None else held

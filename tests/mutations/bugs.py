@@ -260,8 +260,8 @@ BUGS: tuple[Bug, ...] = (
         "redaction",
         "an error is chained to the library's own, whose frames hold the key",
         "core/qonduit/_http.py",
-        "        failure = explain(error, wire, self._profile, template and template.proxy)\n",
-        "        failure = explain(error, wire, self._profile, template and template.proxy)\n"
+        "        failure = explain(error, wire, self._profile, proxy)\n",
+        "        failure = explain(error, wire, self._profile, proxy)\n"
         "        failure.__cause__ = None if failure is error else error\n",
         (
             f"{FAULT}[before_headers/closed[qwen-sync-plain]]",
@@ -681,6 +681,22 @@ BUGS: tuple[Bug, ...] = (
         "            if not done.rowcount:\n                return\n",
         "",
         ("tests/plugins/cost/test_ledger.py::test_catching_up_happens_once",),
+    ),
+    Bug(
+        "pool",
+        "sends a request with the headers of another one",
+        "core/qonduit/_http.py",
+        "(wire.method, *wire.headers.items())",
+        "(wire.method, *wire.headers)",
+        ("tests/transport/test_calls.py::test_each_request_has_its_own_headers",),
+    ),
+    Bug(
+        "log",
+        "loses the record of an attempt when that of its call cannot be made",
+        "plugins/qonduit_logging/plugin.py",
+        "                self._append(file, call)\n",
+        "                pass\n",
+        ("tests/plugins/logging/test_file.py::test_an_answered_attempt_whose_call_has_no_record",),
     ),
 )
 """All of them; `python -m tests.mutations` puts each into a copy of the source."""

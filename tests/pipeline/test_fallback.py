@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import json
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
@@ -105,6 +106,22 @@ async def test_the_next_profile_serves_what_the_first_could_not(mode: Mode, site
     for name, server in made.servers.items():
         assert server.requests[0].headers["authorization"] == f"Bearer sk-{name}"
         assert server.requests[0].json["model"] == MODELS[name]
+
+
+async def test_a_fallbacks_own_log(mode: Mode, site: MakeSite, tmp_path: Path) -> None:
+    """A plugin that only the fallback has takes down what the fallback did, all of it."""
+    made = site(qwen=[QWEN.error(503, "ModelUnavailable")], native=[reply(mode, "native", "from native")])
+    file, log = tmp_path / "fallback.toml", tmp_path / "native.log"
+    own = f'[profiles.native]\nplugins = ["logging"]\nplugin.logging.file = "{log}"'
+    file.write_text(file.read_text(encoding="utf-8").replace("[profiles.native]", own), encoding="utf-8")
+    client: Any = (AsyncClient if mode.asynchronous else Client)(**made.options)
+    await mode.ask(client)
+    await mode.leave(client)
+    records = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
+    assert [(one["event.name"], one["qonduit.profile"], one["qonduit.outcome"]) for one in records] == [
+        ("qonduit.attempt", "native", "answered"),
+        ("qonduit.call", "native", "answered"),
+    ]
 
 
 @pytest.mark.parametrize(

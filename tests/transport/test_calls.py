@@ -69,6 +69,20 @@ def test_the_request_on_the_wire(serve, wire, arguments, asynchronous) -> None:
         assert request.json["model"] == "qwen-plus"
 
 
+def test_each_request_has_its_own_headers(serve, wire, arguments, asynchronous) -> None:
+    """Requests that differ by one header, or by what it says, are sent as they are, however many there are."""
+    server = serve(lambda _: wire.plain_reply())
+    values = [{"x-trace": str(number % 40)} for number in range(80)] + [{"x-other": "1"}, {}, {"x-trace": "1"}]
+    with Driver(asynchronous, arguments(server)) as driver:
+        for headers in values:
+            driver.ask(extra_headers=headers)
+    sent = [
+        {name: value for name, value in request.headers.items() if name.startswith("x-")} for request in server.requests
+    ]
+    assert [{name: found[name] for name in found.keys() & {"x-trace", "x-other"}} for found in sent] == values
+    assert {request.headers["content-length"] for request in server.requests} == {str(len(server.requests[0].body))}
+
+
 @pytest.mark.parametrize("stream", [False, True])
 def test_an_error_status(serve, wire, provider, arguments, asynchronous, stream) -> None:
     """An error status is the provider's error, plain or streamed, and the connection serves again."""

@@ -54,8 +54,8 @@ def kept(response: Response, **terms: Any) -> bytes:
 
 
 @pytest.mark.parametrize("response", ANSWERS, ids=lambda response: type(response).__name__)
-@pytest.mark.parametrize("secret", [b"", b"s"])
-def test_an_answer_comes_back(response: Response, secret: bytes) -> None:
+@pytest.mark.parametrize("secret", [b"", b"s", None])
+def test_an_answer_comes_back(response: Response, secret: bytes | None) -> None:
     """Each kind, with what qonduit does not know, as JSON; without its cost, and marked as cached."""
     entry = kept(response.replace(cost=Cost()), secret=secret)
     assert json.loads(entry)["schema"] == 1
@@ -64,6 +64,19 @@ def test_an_answer_comes_back(response: Response, secret: bytes) -> None:
     assert found.response.model_dump() == {**response.model_dump(), "cached": True}
     assert found.response.raw == response.raw
     assert (found.created, found.expires) == (1000.0, 1060.0)
+
+
+async def test_what_nobody_else_can_write_to_is_not_sealed(mode: Mode) -> None:
+    """Entries in the plugin's own memory have no digest; those of a store that was handed in have one."""
+    store = DictStore()
+    own, shared = cache(), cache(store)
+    for plugin in (own, shared):
+        await mode.ask(mode.client(MemoryTransport(said("Hello")), plugin))
+    (key,) = own.store.keys(2)
+    inside, (outside,) = own.store.get(key), store.entries.values()
+    assert inside is not None
+    assert json.loads(inside)["check"] == "0" * 64
+    assert set(json.loads(outside)["check"]) != {"0"}
 
 
 def changed(**fields: Any) -> bytes:

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.pipeline.memory import MemoryTransport, said
+from tests.pipeline.memory import MemoryTransport, refused, said
 from tests.pipeline.modes import Mode
 from tests.plugins.logging.capture import plugin
 
-from qonduit import Client, ConfigurationError
+from qonduit import Call, Client, ConfigurationError
 from qonduit_logging import file as file_module
 from qonduit_logging.file import RotatingFile
 
@@ -38,6 +38,42 @@ async def test_a_file_of_json_lines(mode: Mode, tmp_path: Path) -> None:
     assert found[1]["qonduit.tags"] == {"place": r"日本\n\x1b"}
     assert "日本" in path.read_text(encoding="utf-8")
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+async def test_an_answered_attempt_is_written_with_what_follows(
+    mode: Mode, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_waiting: None
+) -> None:
+    """The records of a failed attempt are written at once, that of an answered one with its call's."""
+    writes: list[list[str]] = []
+    write = RotatingFile.write
+
+    def noting(file: RotatingFile, line: bytes) -> None:
+        writes.append([json.loads(one)["event.name"] for one in line.splitlines()])
+        write(file, line)
+
+    monkeypatch.setattr(RotatingFile, "write", noting)
+    transport = MemoryTransport(refused(503), said("Hi"))
+    client = mode.client(transport, plugin(file=tmp_path / "log"), max_retries=1)
+    await mode.ask(client)
+    assert writes == [["qonduit.attempt"], ["qonduit.attempt", "qonduit.call"]]
+
+
+async def test_an_answered_attempt_whose_call_has_no_record(
+    mode: Mode, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the record of a call cannot be made, that of its attempt is written, and the lost one is counted."""
+    made = plugin(file=tmp_path / "log")
+    records = made._fields
+
+    def failing(call: Call, scope: str, *rest: Any) -> dict[str, Any]:
+        if scope == "call":
+            raise RuntimeError
+        return records(call, "attempt", *rest)
+
+    monkeypatch.setattr(made, "_fields", failing)
+    await mode.ask(mode.client(MemoryTransport(said("Hi")), made))
+    assert [json.loads(line)["event.name"] for line in lines(tmp_path / "log")] == ["qonduit.attempt"]
+    assert made.failures == 1
 
 
 def test_rotation(tmp_path: Path) -> None:
