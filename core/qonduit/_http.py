@@ -14,10 +14,8 @@ import os
 import ssl
 import threading
 import time
-from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
-from urllib.parse import urlsplit
 
 from qonduit._failures import bare, explain
 from qonduit._forks import INHERITED, forget_in_children
@@ -26,11 +24,11 @@ from qonduit._httpx import HttpxBody, check_client, http_library, request_of
 from qonduit._libraries import core_name, httptools_for, library
 from qonduit._proxied import POOL_SECONDS, AsyncProxied, SyncProxied, transport_through
 from qonduit._proxies import environment_proxy
-from qonduit._stack import AsyncStack, Head, RawHeaders, SyncStack, Target
+from qonduit._stack import AsyncStack, SyncStack
+from qonduit._templates import Template
 from qonduit.classification import shown
 from qonduit.errors import (
     APITimeoutError,
-    BadRequestError,
     ConfigurationError,
     ProtocolError,
 )
@@ -38,22 +36,17 @@ from qonduit.profile import Profile
 from qonduit.wire import Headers, WireRequest, WireResponse
 
 MAX_BODY_BYTES = 64 * 1024 * 1024
-HEADS_KEPT = 16
-"""Heads of requests that are kept for one URL: they differ by key and by `extra_headers`."""
-USER_AGENT = b"qonduit/0.1.0"
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class _Template:
-    """What all requests to one URL share; `proxy` is None for a direct connection.
+class _Opened:
+    """An answer whose body is to be read. No tuple: who prints a frame shall not see what a server says in headers."""
 
-    No tuple, as `WireRequest` is none: `heads` holds keys.
-    """
+    __slots__ = ("body", "headers", "status")
 
-    target: Target
-    headers: RawHeaders
-    proxy: str | None
-    heads: dict[tuple[object, ...], Head]
+    def __init__(self, status: int, headers: Headers, body: Any) -> None:
+        self.status = status
+        self.headers = headers
+        self.body = body
 
 
 class HttpTransport:
@@ -65,7 +58,7 @@ class HttpTransport:
         self._core_name = core_name(profile.http_library)
         own = "httpx2" if profile.http_library == "httpx2" else "httpx"
         self._httpx_name = (http_client is not None and http_library(http_client)) or own
-        self._templates: dict[str, _Template] = {}
+        self._templates: dict[str, Template] = {}
         self._lock = threading.Lock()
         self._sync: SyncStack | None = None
         self._async: dict[asyncio.AbstractEventLoop, AsyncStack] = {}
@@ -76,52 +69,29 @@ class HttpTransport:
 
     # What a request becomes, and what an answer means: the same for sync and async.
 
-    def _template(self, url: str) -> _Template:
+    def _template(self, url: str) -> Template:
         template = self._templates.get(url)
         if template is None:
-            core = library(self._core_name)
-            core_url = core.URL(url)
-            host = urlsplit(url).netloc.encode("ascii")
-            headers = [(b"host", host), (b"user-agent", USER_AGENT), (b"accept-encoding", b"identity")]
-            timeout = {"timeout": {"connect": self._profile.connect_timeout}}
-            target = Target(core_url, core_url.origin, str(core_url.origin), timeout)
-            template = self._templates[url] = _Template(target, headers, self._proxy(url), {})
+            core, proxy = library(self._core_name), self._proxy(url)
+            template = self._templates[url] = Template(core, url, self._profile.connect_timeout, proxy)
         return template
 
-    @staticmethod
-    def _head(template: _Template, wire: WireRequest) -> Head:
-        """The head of a request; most have one that another had before."""
-        place = (wire.method, *wire.headers.items())
-        head = template.heads.get(place)
-        if head is not None:
-            return head
-        try:
-            given = [(name.encode("ascii"), value.encode("ascii")) for name, value in wire.headers.items()]
-        except UnicodeEncodeError:
-            raise BadRequestError(
-                "The request was not sent: a header holds characters outside ASCII. Look at extra_headers."
-            ) from None
-        if len(template.heads) >= HEADS_KEPT:
-            template.heads.clear()
-        head = template.heads[place] = Head(wire.method, [*template.headers, *given])
-        return head
-
-    def _httpx_request(self, template: _Template, wire: WireRequest, deadline: float | None) -> Any:
-        headers = self._head(template, wire).whole(wire.content)
+    def _httpx_request(self, template: Template, wire: WireRequest, deadline: float | None) -> Any:
+        headers = template.head(wire).whole(wire.content)
         httpx = library(self._httpx_name)
         connect = self._profile.connect_timeout
         pool = POOL_SECONDS if self._client is None else None
         return request_of(httpx, wire.method, wire.url, headers, wire.content, connect, deadline, pool)
 
     @staticmethod
-    def _check(status: int, headers: Headers) -> None:
+    def _check(answer: _Opened) -> None:
         """Refuse an encoding that was not asked for."""
-        encoding = headers.get("content-encoding", "identity")
+        encoding = answer.headers.get("content-encoding", "identity")
         if encoding.strip().lower() not in {"", "identity"}:
             raise ProtocolError(
                 f"The answer is compressed ('{shown(encoding, 20)}') though that was not asked for: a proxy on the way "
                 "does it. Switch that off, or use another base_url.",
-                status_code=status,
+                status_code=answer.status,
                 outcome="unknown",
             )
 
@@ -136,16 +106,15 @@ class HttpTransport:
 
     # Sync
 
-    def _open(self, wire: WireRequest, deadline: float | None) -> tuple[int, Headers, Any]:
-        """Send a request; status, headers and body of the answer."""
+    def _open(self, wire: WireRequest, deadline: float | None) -> _Opened:
         template = self._template(wire.url)
         if self._client is None and template.proxy is None:
             if self._sync is None:
                 with self._lock:
                     self._sync = self._sync or self._stack(SyncStack)
-            head = self._head(template, wire)
+            head = template.head(wire)
             status, pairs, body = self._sync.open(template.target, head, wire.content, deadline)
-            return status, Headers(pairs), body
+            return _Opened(status, Headers(pairs), body)
         request = self._httpx_request(template, wire, deadline)
         if self._client is not None:
             check_client(self._client, "Client", "AsyncClient")
@@ -156,15 +125,15 @@ class HttpTransport:
                 with self._lock:
                     self._proxied = self._proxied or self._through(SyncProxied, template)
             response, body = self._proxied.open(request, deadline)
-        return response.status_code, Headers(response.headers.raw), body
+        return _Opened(response.status_code, Headers(response.headers.raw), body)
 
     def stream(self, wire: WireRequest, deadline: float | None) -> HttpStream:
         """See `qonduit.parts.Transport`."""
         try:
-            status, headers, body = self._open(wire, deadline)
-            stream = HttpStream(wire, self._profile, status, headers, body)
+            answer = self._open(wire, deadline)
+            stream = HttpStream(wire, self._profile, answer.status, answer.headers, answer.body)
             try:
-                self._check(status, headers)
+                self._check(answer)
             except BaseException:
                 stream.close()
                 raise
@@ -177,24 +146,24 @@ class HttpTransport:
 
     def send(self, wire: WireRequest, deadline: float | None) -> WireResponse:
         """See `qonduit.parts.Transport`."""
-        body: Any = None
+        answer: _Opened | None = None
         parts: list[bytes] = []
         size = 0
         try:
-            status, headers, body = self._open(wire, deadline)
-            self._check(status, headers)
-            for part in body:
+            answer = self._open(wire, deadline)
+            self._check(answer)
+            for part in answer.body:
                 size = _bounded(size + len(part), deadline)
                 parts.append(part)
             content = parts[0] if len(parts) == 1 else b"".join(parts)
-            return WireResponse(status, headers, content, wire)
+            return WireResponse(answer.status, answer.headers, content, wire)
         except Exception as error:  # noqa: BLE001  # explained
             failure = self._failure(error, wire)
         except BaseException as leaving:  # noqa: BLE001  # goes on, without frames that hold the key
             raise bare(leaving)  # noqa: B904
         finally:
-            if body is not None:
-                body.close()
+            if answer is not None:
+                answer.body.close()
         raise failure
 
     def close(self) -> None:
@@ -217,7 +186,7 @@ class HttpTransport:
 
     # Async
 
-    async def _aopen(self, wire: WireRequest, deadline: float | None) -> tuple[int, Headers, Any]:
+    async def _aopen(self, wire: WireRequest, deadline: float | None) -> _Opened:
         template = self._template(wire.url)
         if self._client is None and template.proxy is None:
             loop = asyncio.get_running_loop()
@@ -225,9 +194,9 @@ class HttpTransport:
             if stack is None:
                 stack = self._stack(AsyncStack)
                 self._arrive(self._async, stack)
-            head = self._head(template, wire)
+            head = template.head(wire)
             status, pairs, body = await stack.open(template.target, head, wire.content, deadline)
-            return status, Headers(pairs), body
+            return _Opened(status, Headers(pairs), body)
         request = self._httpx_request(template, wire, deadline)
         if self._client is not None:
             check_client(self._client, "AsyncClient", "Client")
@@ -240,7 +209,7 @@ class HttpTransport:
                 proxied = self._through(AsyncProxied, template)
                 self._arrive(self._async_proxied, proxied)
             response, body = await proxied.open(request, deadline)
-        return response.status_code, Headers(response.headers.raw), body
+        return _Opened(response.status_code, Headers(response.headers.raw), body)
 
     def _arrive(self, carriers: dict[asyncio.AbstractEventLoop, Any], new: Any) -> None:
         """Keep what carries the calls of this loop, and let go of what carried those of loops that are closed."""
@@ -256,10 +225,10 @@ class HttpTransport:
     async def astream(self, wire: WireRequest, deadline: float | None) -> HttpStream:
         """See `qonduit.parts.Transport`."""
         try:
-            status, headers, body = await self._aopen(wire, deadline)
-            stream = HttpStream(wire, self._profile, status, headers, body)
+            answer = await self._aopen(wire, deadline)
+            stream = HttpStream(wire, self._profile, answer.status, answer.headers, answer.body)
             try:
-                self._check(status, headers)
+                self._check(answer)
             except BaseException:
                 await stream.aclose()
                 raise
@@ -272,24 +241,24 @@ class HttpTransport:
 
     async def asend(self, wire: WireRequest, deadline: float | None) -> WireResponse:
         """See `qonduit.parts.Transport`."""
-        body: Any = None
+        answer: _Opened | None = None
         parts: list[bytes] = []
         size = 0
         try:
-            status, headers, body = await self._aopen(wire, deadline)
-            self._check(status, headers)
-            async for part in body:
+            answer = await self._aopen(wire, deadline)
+            self._check(answer)
+            async for part in answer.body:
                 size = _bounded(size + len(part), deadline)
                 parts.append(part)
             content = parts[0] if len(parts) == 1 else b"".join(parts)
-            return WireResponse(status, headers, content, wire)
+            return WireResponse(answer.status, answer.headers, content, wire)
         except Exception as error:  # noqa: BLE001  # explained
             failure = self._failure(error, wire)
         except BaseException as leaving:  # noqa: BLE001  # goes on, without frames that hold the key
             raise bare(leaving)  # noqa: B904
         finally:
-            if body is not None:
-                await body.aclose()
+            if answer is not None:
+                await answer.body.aclose()
         raise failure
 
     def forget(self) -> None:
@@ -316,7 +285,7 @@ class HttpTransport:
     def _stack(self, kind: type[Any]) -> Any:
         return kind(library(self._core_name), self._ssl_context, self._profile.max_connections, self._httptools)
 
-    def _through(self, kind: type[Any], template: _Template) -> Any:
+    def _through(self, kind: type[Any], template: Template) -> Any:
         assert template.proxy is not None
         httpx, limit = library(self._httpx_name), self._profile.max_connections
         make = functools.partial(

@@ -20,7 +20,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from types import ModuleType
-from typing import Any, NamedTuple
+from typing import Any
 
 from qonduit import _httptools
 from qonduit._async_network import AsyncBackend
@@ -28,38 +28,10 @@ from qonduit._forks import forget_in_children
 from qonduit._link import Link
 from qonduit._network import SyncBackend
 from qonduit._slots import AsyncSlots, SyncSlots
+from qonduit._templates import Head, RawHeaders, Target
 
 KEEPALIVE_SECONDS = 10.0
 """How long an idle connection is kept: shorter than the 15 s after which common load balancers close one."""
-
-RawHeaders = list[tuple[bytes, bytes]]
-
-
-class Target(NamedTuple):
-    """Where a request goes: httpcore's URL of it, its origin and that as text, and httpcore's extensions."""
-
-    url: Any
-    origin: Any
-    key: str
-    extensions: dict[str, Any]
-
-
-class Head:
-    """The method and the headers of requests, but for the length of their content; kept for others that are alike.
-
-    `made` is what httptools' connections send of it, once one has asked.
-    """
-
-    __slots__ = ("headers", "made", "method")
-
-    def __init__(self, method: str, headers: RawHeaders) -> None:
-        self.method = method
-        self.headers = headers
-        self.made: _httptools.Head | None = None
-
-    def whole(self, content: bytes) -> RawHeaders:
-        """The headers of a request with `content`."""
-        return [*self.headers, (b"content-length", b"%d" % len(content))]
 
 
 class Connection:

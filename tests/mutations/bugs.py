@@ -685,7 +685,7 @@ BUGS: tuple[Bug, ...] = (
     Bug(
         "pool",
         "sends a request with the headers of another one",
-        "core/qonduit/_http.py",
+        "core/qonduit/_templates.py",
         "(wire.method, *wire.headers.items())",
         "(wire.method, *wire.headers)",
         ("tests/transport/test_calls.py::test_each_request_has_its_own_headers",),
