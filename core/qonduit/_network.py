@@ -17,6 +17,8 @@ from typing import Any
 from qonduit._forks import INHERITED
 from qonduit._link import HIGH_WATER, Link
 
+_HAS_POLL = hasattr(select, "poll")
+
 
 class SyncBackend:
     """Opens blocking sockets."""
@@ -153,7 +155,7 @@ class SyncStream:
         return None
 
     def _readable(self) -> bool:
-        if not hasattr(select, "poll"):
+        if not _HAS_POLL:
             return bool(select.select([self._socket], [], [], 0)[0])
         if self._poll is None:
             self._poll = select.poll()

@@ -14,24 +14,24 @@ from operator import is_not
 from qonduit_cost.entry import Intent, Settlement
 
 
-def begin(connection: sqlite3.Connection, intent: Intent, process: int) -> int:
+def begin(cursor: sqlite3.Cursor, intent: Intent, process: int) -> int:
     """Insert an open row; its id."""
-    number = connection.execute(_BEGIN, (*intent, process)).lastrowid
+    number = cursor.execute(_BEGIN, (*intent, process)).lastrowid
     assert number is not None
     return number
 
 
-def settle(connection: sqlite3.Connection, number: int, settlement: Settlement) -> bool:
+def settle(cursor: sqlite3.Cursor, number: int, settlement: Settlement) -> bool:
     """Say of an open row how it ended; False when it is none. The estimate's currency stays where no other is given."""
     given = tuple(map(is_not, settlement, _NONE))
-    return bool(connection.execute(_settle(given), (*compress(settlement, given), number)).rowcount)
+    return bool(cursor.execute(_settle(given), (*compress(settlement, given), number)).rowcount)
 
 
-def add(connection: sqlite3.Connection, intent: Intent, settlement: Settlement, process: int) -> int:
+def add(cursor: sqlite3.Cursor, intent: Intent, settlement: Settlement, process: int) -> int:
     """Insert the whole row of what had ended before it was taken down; its id."""
     given = {name: value for name, value in settlement._asdict().items() if value is not None}
     columns = {**intent._asdict(), **given}
-    number = connection.execute(_insert("settled", tuple(columns)), (*columns.values(), process)).lastrowid
+    number = cursor.execute(_insert("settled", tuple(columns)), (*columns.values(), process)).lastrowid
     assert number is not None
     return number
 

@@ -25,7 +25,7 @@ class Budgets:
 
     def of(self, call: Call) -> list[_Budget]:
         """Those that a call counts for."""
-        return [budget for budget in self._budgets if budget.is_for(call)]
+        return [budget for budget in self._budgets if budget.is_for(call)] if self._budgets else []
 
 
 class _Budget:

@@ -43,6 +43,7 @@ class SQLiteLedger:
         self._power = power
         self._lock = threading.Lock()
         self._connection: sqlite3.Connection | None = None
+        self._cursor: sqlite3.Cursor | None = None  # for rows: making one takes a third of the time of a row
         self._open_ids: set[int] = set()
         self._writes = 0
         self._forking = False
@@ -164,7 +165,13 @@ class SQLiteLedger:
 
     def _insert(self, connection: sqlite3.Connection, entry: Entry) -> int:
         self._writes += 1
-        return attempts.begin(connection, entry.intent, self._number)
+        return attempts.begin(self._rows(connection), entry.intent, self._number)
+
+    def _rows(self, connection: sqlite3.Connection) -> sqlite3.Cursor:
+        """The cursor that writes rows."""
+        if self._cursor is None:
+            self._cursor = connection.cursor()
+        return self._cursor
 
     @property
     def _number(self) -> int:
@@ -185,10 +192,10 @@ class SQLiteLedger:
         """Returns the row's id: once it is the entry's, settling it again changes nothing."""
         self._writes += 1
         if entry.id is None:
-            number = attempts.add(connection, entry.intent, settlement, self._number)
+            number = attempts.add(self._rows(connection), entry.intent, settlement, self._number)
             counters.charge(connection, entry, settlement, held=False)
             return number
-        if attempts.settle(connection, entry.id, settlement):
+        if attempts.settle(self._rows(connection), entry.id, settlement):
             counters.charge(connection, entry, settlement, held=True)
         return entry.id
 
@@ -261,6 +268,7 @@ class SQLiteLedger:
             if self.path is not None:
                 self._register(connection, self.path)
         except BaseException:
+            self._cursor = None
             connection.close()
             raise
         self._connection = connection
@@ -284,7 +292,7 @@ class SQLiteLedger:
 
     def _drop(self) -> None:
         if self._connection is not None and self.path is not None:
-            connection, self._connection = self._connection, None
+            connection, self._connection, self._cursor = self._connection, None, None
             connection.close()
 
     def before_fork(self) -> None:
