@@ -61,7 +61,7 @@ def settlement_of(response: Response, cost: Cost) -> Settlement:
     answer = response.__dict__  # many attributes of one pydantic model cost more than those of its dict
     outcome = "cached" if answer["cached"] else "answered" if answer["complete"] else "incomplete"
     usage, model = answer["usage"], answer["model"]
-    known = outcome, None, now(), _name(model), _name(answer["request_id"]), answer["status_code"], None
+    known = outcome, None, now(), _model(model), _name(answer["request_id"]), answer["status_code"], None
     counts = _NO_COUNTS if usage is None else _counts(usage.__dict__)
     return Settlement._make((*known, *counts, *_money(cost, model)))
 
@@ -83,7 +83,7 @@ def failure_of(error: BaseException, cost: Cost) -> Settlement:
         )  # fmt: skip
     cancelled = not isinstance(error, Exception) or isinstance(error, asyncio.CancelledError)
     outcome = "cancelled" if cancelled else "failed"
-    model = None if partial is None else _name(partial.model)
+    model = None if partial is None else _model(partial.model)
     known = outcome, sent, now(), model, _name(request_id), status, _error(error, code)
     counts = _NO_COUNTS if usage is None else _counts(usage.__dict__)
     return Settlement._make((*known, *counts, *_money(cost, None if partial is None else partial.model)))
@@ -101,7 +101,7 @@ def sent_of(error: BaseException) -> Sent:
 def _money(cost: Cost, model: str | None) -> tuple[str | None, ...]:
     money = cost.__dict__
     amount, reason, parts, saved = money["amount"], money["reason"], money["parts"], money["saved"]
-    if reason is not None and model and _name(model) is None:
+    if reason is not None and model and _model(model) is None:
         reason = reason.replace(model, "?")
     return (
         None if amount is None else plain(amount),
@@ -140,6 +140,7 @@ def _name(text: Any) -> str | None:
 
 
 _quoted = lru_cache(maxsize=256)(json.dumps)
+_model = lru_cache(maxsize=256)(_name)
 _tags = json.JSONEncoder(ensure_ascii=False, sort_keys=True).encode
 _COUNTS = Settlement._fields[Settlement._fields.index("input_tokens") : Settlement._fields.index("amount")]
 _counts = itemgetter(*_COUNTS)

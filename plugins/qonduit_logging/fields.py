@@ -99,22 +99,26 @@ Fields: TypeAlias = tuple[dict[str, float | None], dict[str, Any]]
 """Fields of a record: numbers, and texts, lists and mappings of them, which alone can hold what must not be logged."""
 
 
-def request_fields(profile: Profile, request: Request) -> Fields:
-    """What was asked, but for contents; known before anything is sent."""
-    texts: dict[str, Any] = {
+def target_fields(profile: Profile, request: Request) -> dict[str, Any]:
+    """Who is asked for what: texts that all calls of a profile for the same model have."""
+    return {
         "gen_ai.operation.name": request.operation,
         "gen_ai.provider.name": profile.provider,
         "server.address": host(profile.base_url),
         "gen_ai.request.model": request.model,
         "qonduit.profile": profile.name,
     }
+
+
+def request_numbers(request: Request) -> dict[str, float | None]:
+    """How it was asked; known before anything is sent."""
     numbers: dict[str, float | None] = {"gen_ai.request.stream": request.stream}
     if isinstance(request, ChatRequest):
         given = request.__dict__
         for name in sorted(_PARAMETERS.keys() & request.__pydantic_fields_set__, reverse=True):
             if given[name] is not None:
                 numbers[_PARAMETERS[name]] = given[name]
-    return numbers, texts
+    return numbers
 
 
 def call_id(call: Call) -> str:
@@ -131,17 +135,22 @@ def answer_of(response: Response | None, error: BaseException | None) -> Respons
 
 
 def same_answer(one: Response | None, other: Response | None) -> bool:
-    """Whether `add_answer` adds for both are the same for certain: plugins put cost and warnings on a copy."""
+    """Whether `answer_fields` of both are the same for certain: plugins put cost and warnings on a copy."""
     if one is other:
         return True
-    if one is None or other is None or one.__class__ is not other.__class__:
+    if one is None or other is None:
         return False
-    return {**one.__dict__, **_ANNOTATED} == {**other.__dict__, **_ANNOTATED}
+    mine, others = one.__dict__, other.__dict__
+    for name in _TOLD:  # noqa: SIM110  # a generator would cost more than the looks
+        if mine.get(name) is not others.get(name):
+            return False
+    return True
 
 
-def add_answer(fields: Fields, answer: Response) -> None:
-    """Add what came: the same in the records of an attempt and of the call that it answers."""
-    numbers, texts = fields
+def answer_fields(answer: Response) -> Fields:
+    """What came: the same in the records of an attempt and of the call that it answers."""
+    numbers: dict[str, float | None] = {}
+    texts: dict[str, Any] = {}
     given = answer.__dict__  # many attributes of one pydantic model cost more than those of its dict
     if given["status_code"] is not None and not given["cached"]:
         numbers["http.response.status_code"] = given["status_code"]
@@ -161,6 +170,7 @@ def add_answer(fields: Fields, answer: Response) -> None:
         if counts["explicit_cached_tokens"] is not None:
             read = (counts["cached_tokens"] or 0) + counts["explicit_cached_tokens"]
             numbers["gen_ai.usage.cache_read.input_tokens"] = read
+    return numbers, texts
 
 
 def outcome_fields(
@@ -254,7 +264,8 @@ def host(base_url: str) -> str | None:
         return None
 
 
-_ANNOTATED = {"cost": None, "warnings": ()}
+_TOLD = ("status_code", "cached", "choices", "usage", "model", "id", "request_id")
+"""What `answer_fields` looks at."""
 _ID = "call_id"
 """In the state of a call; the plugin `cost` has the same, with more digits."""
 _ATTEMPTS = "qonduit_logging.attempts"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from typing import Any
 
 from qonduit.credentials import Credentials, forms_of
@@ -20,7 +20,7 @@ _PASSED_CHARACTERS = 100
 class Screen:
     """A redactor with one key, which is read again when it was rotated; without credentials, a redactor alone."""
 
-    __slots__ = ("__weakref__", "_credentials", "_forms", "_passed", "_redactor", "_value")
+    __slots__ = ("__weakref__", "_credentials", "_forms", "_passed", "_redactor", "_value", "kept")
 
     def __init__(self, redactor: Redactor, credentials: Credentials | None = None) -> None:
         self._redactor = redactor
@@ -28,6 +28,8 @@ class Screen:
         self._value = ""
         self._forms: tuple[str, ...] = ()
         self._passed: set[str] = set()
+        self.kept: dict[Hashable, Any] = {}
+        """What was cleaned and will be needed again; emptied when the key was rotated."""
         self.forms()  # now, so that a key that is rotated before the first record is known as well
 
     def passes(self, texts: Iterable[str]) -> bool:
@@ -59,6 +61,7 @@ class Screen:
             if value is not self._value:
                 self._forms = (*forms_of(value), *self._forms[:_FORMS_KEPT])
                 self._passed = set()
+                self.kept = {}
                 self._value = value
         return self._forms
 

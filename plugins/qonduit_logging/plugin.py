@@ -24,14 +24,15 @@ from qonduit_logging.failures import Failures
 from qonduit_logging.fields import (
     Fields,
     Scope,
-    add_answer,
+    answer_fields,
     answer_of,
     call_id,
     count_attempt,
     outcome_fields,
     outcome_of,
-    request_fields,
+    request_numbers,
     same_answer,
+    target_fields,
 )
 from qonduit_logging.file import RotatingFile
 from qonduit_logging.formatters import timestamp
@@ -47,6 +48,8 @@ if TYPE_CHECKING:
 
 _SPAN = "qonduit_logging.span"
 _COMMON = "qonduit_logging.common"
+_TARGETS_KEPT = 64
+"""For how many models a screen remembers who was asked."""
 
 
 class _Common(NamedTuple):
@@ -139,7 +142,9 @@ class LoggingPlugin:
         if self._spans is None:
             return None
         try:
-            fields = _cleaned(self._keys.screen(call.profile.key_id), request_fields(call.profile, call.request))
+            screen = self._keys.screen(call.profile.key_id)
+            screen.forms()  # a key that was rotated is known from now on
+            fields = _target(screen, call.profile, call.request) | request_numbers(call.request)
             span = self._spans.begin(scope, fields, call.state.get(_SPAN) if scope == "attempt" else None)
         except Exception as error:  # noqa: BLE001  # counted
             self._failures.add("tracing", error)
@@ -257,12 +262,22 @@ def _common_fields(screen: Screen, call: Call, answer: Response | None) -> dict[
         and same_answer(known.answer, answer)
     ):
         return known.fields
-    found = request_fields(profile, request)
+    fields = _target(screen, profile, request) | request_numbers(request)
     if answer is not None:
-        add_answer(found, answer)
-    fields = _cleaned(screen, found)
+        fields |= _cleaned(screen, answer_fields(answer))
     call.state[_COMMON] = _Common(profile, request, answer, forms, fields)
     return fields
+
+
+def _target(screen: Screen, profile: Profile, request: Request) -> dict[str, Any]:
+    """`target_fields`, clean; remembered for the calls to come."""
+    place = request.operation, request.model
+    known: tuple[Profile, dict[str, Any]] | None = screen.kept.get(place)
+    if known is None or known[0] is not profile:
+        if len(screen.kept) >= _TARGETS_KEPT:
+            screen.kept.clear()
+        known = screen.kept[place] = profile, _cleaned(screen, ({}, target_fields(profile, request)))
+    return known[1]
 
 
 def _cleaned(screen: Screen, fields: Fields) -> dict[str, Any]:
