@@ -11,7 +11,7 @@ import os
 import re
 import time
 from collections.abc import Callable, Generator, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from pydantic import SecretStr
 
@@ -19,20 +19,16 @@ from qonduit import Call, ConfigurationError, Middleware, Profile, Request, Resp
 from qonduit.credentials import SHORTEST_VALUE, Credentials
 from qonduit.middlewares import MiddlewareFlow, MiddlewareFunction
 from qonduit.parts import Auth
+from qonduit_logging.cleaning import asked, cleaned, common_fields
 from qonduit_logging.contents import input_fields, output_fields, without_prompt
 from qonduit_logging.failures import Failures
 from qonduit_logging.fields import (
-    Fields,
     Scope,
-    answer_fields,
     answer_of,
     call_id,
     count_attempt,
     outcome_fields,
     outcome_of,
-    request_numbers,
-    same_answer,
-    target_fields,
 )
 from qonduit_logging.file import RotatingFile
 from qonduit_logging.formatters import timestamp
@@ -47,19 +43,6 @@ if TYPE_CHECKING:
     from opentelemetry.trace import Span
 
 _SPAN = "qonduit_logging.span"
-_COMMON = "qonduit_logging.common"
-_TARGETS_KEPT = 64
-"""For how many models a screen remembers who was asked."""
-
-
-class _Common(NamedTuple):
-    """The clean fields that the records of an attempt and of its call have in common, and what they were made of."""
-
-    profile: Profile
-    request: Request
-    answer: Response | None
-    forms: tuple[str, ...]
-    fields: dict[str, Any]
 
 
 class LoggingPlugin:
@@ -144,7 +127,7 @@ class LoggingPlugin:
         try:
             screen = self._keys.screen(call.profile.key_id)
             screen.forms()  # a key that was rotated is known from now on
-            fields = _target(screen, call.profile, call.request) | request_numbers(call.request)
+            fields = asked(screen, call.profile, call.request)
             span = self._spans.begin(scope, fields, call.state.get(_SPAN) if scope == "attempt" else None)
         except Exception as error:  # noqa: BLE001  # counted
             self._failures.add("tracing", error)
@@ -234,8 +217,8 @@ class LoggingPlugin:
             "event.name": f"qonduit.{scope}",
             "qonduit.call.id": call_id(call),
             "qonduit.outcome": outcome_of(response, error),
-            **_common_fields(screen, call, answer),
-            **_cleaned(screen, own),
+            **common_fields(screen, call, answer),
+            **cleaned(screen, own),
         }
         if self._options.content != "metadata" and scope == "call":
             self._add_contents(screen, fields, call.request, answer)
@@ -248,56 +231,6 @@ class LoggingPlugin:
         fields.update(input_fields(request, clean, cut=self._limit is not None))
         if answer is not None:
             fields.update(output_fields(answer, clean))
-
-
-def _common_fields(screen: Screen, call: Call, answer: Response | None) -> dict[str, Any]:
-    """What was asked and what came, clean; worked out once for an attempt and the call that it answers."""
-    profile, request, forms = call.profile, call.request, screen.forms()
-    known: _Common | None = call.state.get(_COMMON)
-    if (
-        known is not None
-        and known.profile is profile
-        and known.request is request
-        and known.forms is forms
-        and same_answer(known.answer, answer)
-    ):
-        return known.fields
-    fields = _target(screen, profile, request) | request_numbers(request)
-    if answer is not None:
-        fields |= _cleaned(screen, answer_fields(answer))
-    call.state[_COMMON] = _Common(profile, request, answer, forms, fields)
-    return fields
-
-
-def _target(screen: Screen, profile: Profile, request: Request) -> dict[str, Any]:
-    """`target_fields`, clean; remembered for the calls to come."""
-    place = request.operation, request.model
-    known: tuple[Profile, dict[str, Any]] | None = screen.kept.get(place)
-    if known is None or known[0] is not profile:
-        if len(screen.kept) >= _TARGETS_KEPT:
-            screen.kept.clear()
-        known = screen.kept[place] = profile, _cleaned(screen, ({}, target_fields(profile, request)))
-    return known[1]
-
-
-def _cleaned(screen: Screen, fields: Fields) -> dict[str, Any]:
-    """All of them, without secrets and control characters, none of them long; nearly always as they are."""
-    numbers, named = fields
-    texts: list[str] = []
-    for value in named.values():
-        kind = value.__class__
-        if kind is str:
-            texts.append(value)
-        elif kind is dict:
-            texts += value
-            texts += value.values()
-        elif kind is list or kind is tuple:
-            texts += value
-        elif value is not None:
-            texts.append(str(value))
-    if not texts or screen.passes(texts):
-        return named | numbers
-    return screen.clean_all(named) | numbers  # type: ignore[no-any-return]  # a dict, as it was given
 
 
 def _redactor(given: Iterable[SecretStr]) -> Redactor:

@@ -365,7 +365,7 @@ def test_no_attempts(logged: Handler) -> None:
 
 def test_nothing_is_done_for_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the level is off, no fields are made."""
-    monkeypatch.setattr("qonduit_logging.plugin.request_numbers", None)
+    monkeypatch.setattr("qonduit_logging.cleaning.request_numbers", None)
     mode = Mode(False, False)
     with capturing(logging.WARNING) as handler:
         made = plugin()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import functools
 import gc
 import json
 import pickle
@@ -129,13 +130,16 @@ def test_a_rotated_key(logged: Handler) -> None:
     answer = Reply(200, {}, (body("Hi"),))
     transport = MemoryTransport(answer, refused(401), answer)
     client = Client(provider="qwen", model="m", api_key=lambda: current[0], plugins=[plugin(), transport])
-    client.chat.completions.create(messages=[{"role": "user", "content": "x"}], tags={"b": "second-canary-key"})
+    create = functools.partial(client.chat.completions.create, messages=[{"role": "user", "content": "x"}])
+    create(model="second-canary-key", tags={"b": "second-canary-key"})
     assert logged.call["qonduit.tags"] == {"b": "second-canary-key"}  # nobody's key yet
+    assert logged.call["gen_ai.request.model"] == "second-canary-key"
     logged.records.clear()
     current[0] = next(keys)
     for tags in ({"b": "second-canary-key"}, {"a": "first-canary-key"}):
-        client.chat.completions.create(messages=[{"role": "user", "content": "x"}], tags=tags)
+        create(model="second-canary-key", tags=tags)
     assert [fields["qonduit.tags"] for fields in logged.fields("call")] == [{"b": MASK}, {"a": MASK}]
+    assert {fields["gen_ai.request.model"] for fields in logged.fields("call")} == {MASK}
 
 
 def test_a_key_that_is_rotated_before_the_calls_record(logged: Handler) -> None:

@@ -156,7 +156,7 @@ def test_structlogs_level(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is made of a record that structlog filters out."""
     structlog = pytest.importorskip("structlog")
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
-    monkeypatch.setattr("qonduit_logging.plugin.request_numbers", None)
+    monkeypatch.setattr("qonduit_logging.cleaning.request_numbers", None)
     try:
         made = plugin(library="structlog")
         _ask(made)
