@@ -19,6 +19,7 @@ ROOT = Path(__file__).parents[2]
 HEAD = """
 import asyncio, os, signal, sys, threading, time
 from qonduit import AsyncClient, Client
+signal.signal(signal.SIGINT, signal.default_int_handler)  # who runs the tests may have it ignored
 MESSAGES = [{"role": "user", "content": "x"}]
 GIVEN = dict(provider="qwen", model="m", api_key="sk-test", base_url=sys.argv[1] + "/compatible-mode/v1", timeout=20)
 """
