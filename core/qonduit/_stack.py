@@ -25,10 +25,11 @@ from typing import Any
 from qonduit import _httptools
 from qonduit._async_network import AsyncBackend
 from qonduit._forks import forget_in_children
+from qonduit._httptools_answer import RawHeaders
 from qonduit._link import Link
 from qonduit._network import SyncBackend
 from qonduit._slots import AsyncSlots, SyncSlots
-from qonduit._templates import Head, RawHeaders, Target
+from qonduit._templates import Head, Target
 
 KEEPALIVE_SECONDS = 10.0
 """How long an idle connection is kept: shorter than the 15 s after which common load balancers close one."""

@@ -7,14 +7,13 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from qonduit import _httptools
+from qonduit._httptools_answer import RawHeaders
 from qonduit.errors import BadRequestError
 from qonduit.wire import WireRequest
 
 HEADS_KEPT = 16
 """Heads that are kept for one URL: they differ by key and by `extra_headers`."""
 USER_AGENT = b"qonduit/0.1.0"
-
-RawHeaders = list[tuple[bytes, bytes]]
 
 
 class Target(NamedTuple):
