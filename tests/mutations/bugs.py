@@ -264,8 +264,8 @@ BUGS: tuple[Bug, ...] = (
         "        failure = explain(error, wire, self._profile, proxy)\n"
         "        failure.__cause__ = None if failure is error else error\n",
         (
-            f"{FAULT}[before_headers/closed[qwen-sync-plain]]",
-            f"{FAULT}[connecting/refused[dashscope-async-stream]]",
+            f"{FAULT}[before_headers/closed-in-the-status-line[qwen-sync-plain]]",
+            f"{FAULT}[connecting/proxy-refused[dashscope-async-stream]]",
         ),
     ),
     Bug(
