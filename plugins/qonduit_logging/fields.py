@@ -115,6 +115,7 @@ def request_numbers(request: Request) -> dict[str, float | None]:
     numbers: dict[str, float | None] = {"gen_ai.request.stream": request.stream}
     if isinstance(request, ChatRequest):
         given = request.__dict__
+        # In this order max_completion_tokens comes after max_tokens, and is told where both are given.
         for name in sorted(_PARAMETERS.keys() & request.__pydantic_fields_set__, reverse=True):
             if given[name] is not None:
                 numbers[_PARAMETERS[name]] = given[name]
